@@ -1,0 +1,61 @@
+"""meshroute: from manifests to the pod, exactly and offline, with the reason.
+
+>>> import meshroute as mr
+>>> mesh = mr.loads('''
+... apiVersion: v1
+... kind: Service
+... metadata: {name: web}
+... spec:
+...   selector: {app: web}
+...   ports: [{port: 80}]
+... ---
+... apiVersion: v1
+... kind: Pod
+... metadata: {name: web-0, labels: {app: web}}
+... spec: {containers: [{name: web}]}
+... status: {podIP: 10.0.0.7}
+... ''')
+>>> decision = mesh.router().decide(mr.Request.of("GET", "http://web/"))
+>>> decision.pod, str(decision.endpoint.key)
+('default/web-0', '10.0.0.7:80')
+"""
+
+from meshroute.compile.viewpoint import MeshConfig, Sidecar
+from meshroute.decision import Decision, Failed, Forwarded, Outcome, Redirected, Responded
+from meshroute.diagnostics import Code, Diagnostic, ManifestError, Severity, SourceRef
+from meshroute.draws import Draws
+from meshroute.mesh import Mesh, load, loads
+from meshroute.request import Request, RequestError
+from meshroute.router import Router
+from meshroute.session import Session
+from meshroute.state import State, StateError
+from meshroute.table import RoutingTable, RuleRef, TableError
+
+__all__ = [
+    "Code",
+    "Decision",
+    "Diagnostic",
+    "Draws",
+    "Failed",
+    "Forwarded",
+    "ManifestError",
+    "Mesh",
+    "MeshConfig",
+    "Outcome",
+    "Redirected",
+    "Request",
+    "RequestError",
+    "Responded",
+    "Router",
+    "RoutingTable",
+    "RuleRef",
+    "Session",
+    "Severity",
+    "Sidecar",
+    "SourceRef",
+    "State",
+    "StateError",
+    "TableError",
+    "load",
+    "loads",
+]

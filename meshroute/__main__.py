@@ -1,0 +1,5 @@
+"""`python -m meshroute`."""
+
+from meshroute.cli import main
+
+main()
