@@ -1,0 +1,251 @@
+"""The commands and their arguments.
+
+Errors    every input that cannot be used ends with exit status 2 and says what would be right.
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+import meshroute as mr
+from meshroute.cli import show
+from meshroute.diagnostics import Diagnostic, to_builtins
+
+app = typer.Typer(
+    add_completion=True,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Where does a request go in a service mesh? Exactly, offline, and with the reason.",
+)
+
+Where = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PATH... URL",
+        help="Files or folders with manifests, and the URL that the client asks for (the one with `://`, anywhere).",
+        show_default=False,
+    ),
+]
+Method = Annotated[str, typer.Option("--method", "-X", help="The request's method.")]
+Header = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--header", "-H", metavar="'NAME: VALUE'", help="A header line; as often as needed.", show_default=False
+    ),
+]
+Namespace = Annotated[
+    str, typer.Option("--namespace", "-n", help="For objects that name no namespace, as `kubectl apply -n`.")
+]
+From = Annotated[
+    str,
+    typer.Option(
+        "--from", metavar="NAMESPACE", help="Where the client runs [default: as --namespace]", show_default=False
+    ),
+]
+Label = Annotated[
+    list[str] | None,
+    typer.Option("--label", "-l", metavar="KEY=VALUE", help="A label of the client's pod.", show_default=False),
+]
+Seed = Annotated[int, typer.Option(help="The seed that every random draw is derived from.", min=0)]
+Draw = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--draw", metavar="NAME=NUMBER", help="Pin a draw: `stream`, `priority`, `host.0`, `key`.", show_default=False
+    ),
+]
+Repair = Annotated[bool, typer.Option("--repair", help="Read known slips as they were meant, and say so.")]
+Lenient = Annotated[
+    bool, typer.Option("--lenient", help="Drop unknown fields with a warning instead of refusing them.")
+]
+Registry = Annotated[bool, typer.Option("--registry-only", help="Answer hosts that nobody registered with 502.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+Notes = Annotated[bool, typer.Option("--notes", help="Show notes too, not only warnings.")]
+Count = Annotated[
+    int,
+    typer.Option(
+        help="Send so many requests in turn and show where they went; `{n}` in the URL or in a header becomes the"
+        " request's number.",
+        min=1,
+    ),
+]
+
+
+@app.callback(invoke_without_command=True)
+def top(version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False) -> None:
+    """Where does a request go in a service mesh? Exactly, offline, and with the reason."""
+    if version:
+        from importlib.metadata import version as installed
+
+        print(f"meshroute {installed('meshroute')}")
+        raise typer.Exit
+
+
+@app.command()
+def decide(
+    where: Where,
+    method: Method = "GET",
+    header: Header = None,
+    namespace: Namespace = "default",
+    from_: From = "",
+    label: Label = None,
+    seed: Seed = 0,
+    draw: Draw = None,
+    count: Count = 1,
+    repair: Repair = False,
+    lenient: Lenient = False,
+    registry_only: Registry = False,
+    notes: Notes = False,
+    json: Json = False,
+) -> None:
+    """Say where a request goes: the rule, the subset, the pod.
+
+    Example: meshroute decide manifests/ http://nginx-service/v2 -H 'Cookie: debug=1'
+    """
+    paths, url = _paths_and_url(where)
+    ask = _Ask(method, url, header or ())
+    ask.request(0)  # a bad request is refused before any file is read
+    mesh = _load(paths, namespace, repair, lenient, registry_only, json)
+    router = mesh.router(_client(from_ or namespace, label or ()))
+    if count == 1:
+        _print(router.decide(ask.request(0), draws=_draws(seed, draw or ())), mesh.diagnostics, notes, json)
+        return
+    if draw:
+        _refuse("--draw pins one request, and --count sends many")
+    session = mr.Session(router, seed)
+    counts: Counter[show.Line] = Counter()
+    for number in range(count):
+        decision = session.decide(ask.request(number))
+        session.finish(decision)
+        counts[show.line_of(decision)] += 1
+    _print_counts(counts, mesh.diagnostics, notes, json)
+
+
+@app.command()
+def explain(
+    where: Where,
+    method: Method = "GET",
+    header: Header = None,
+    namespace: Namespace = "default",
+    from_: From = "",
+    label: Label = None,
+    seed: Seed = 0,
+    draw: Draw = None,
+    repair: Repair = False,
+    lenient: Lenient = False,
+    registry_only: Registry = False,
+    notes: Notes = False,
+    json: Json = False,
+) -> None:
+    """Say where a request goes, and every step that leads there."""
+    paths, url = _paths_and_url(where)
+    request = _Ask(method, url, header or ()).request(0)
+    mesh = _load(paths, namespace, repair, lenient, registry_only, json)
+    router = mesh.router(_client(from_ or namespace, label or ()))
+    _print(router.explain(request, draws=_draws(seed, draw or ())), mesh.diagnostics, notes, json)
+
+
+class _Ask:
+    """The request that the arguments describe, once or numbered."""
+
+    def __init__(self, method: str, url: str, headers: Sequence[str]) -> None:
+        self._method = method
+        self._url = url
+        self._headers = [_name_and_value(one, ":", "--header", "'NAME: VALUE'") for one in headers]
+        self._varies = "{n}" in url or any("{n}" in value for _, value in self._headers)
+        self._same: mr.Request | None = None
+
+    def request(self, number: int) -> mr.Request:
+        """Request number `number`, from 0; made once if they are all alike."""
+        if self._same is None or self._varies:
+            headers = [(name, value.replace("{n}", str(number))) for name, value in self._headers]
+            try:
+                self._same = mr.Request.of(self._method, self._url.replace("{n}", str(number)), headers)
+            except mr.RequestError as error:
+                _refuse(str(error))
+        return self._same
+
+
+def _refuse(reason: str) -> NoReturn:
+    show.console(stderr=True).print(f"meshroute: {reason}", markup=False, soft_wrap=True)
+    raise typer.Exit(2)
+
+
+def _name_and_value(text: str, mark: str, option: str, form: str) -> tuple[str, str]:
+    name, found, value = text.partition(mark)
+    if not found or not name.strip():
+        _refuse(f"{option} takes {form}, got `{text}`")
+    return name.strip(), value.strip(" \t")
+
+
+def _paths_and_url(where: Sequence[str]) -> tuple[list[str], str]:
+    urls = [one for one in where if "://" in one]
+    paths = [one for one in where if "://" not in one]
+    if len(urls) != 1:
+        _refuse(f"give one URL, such as http://nginx-service/v2; got {len(urls) or 'none'}")
+    if not paths:
+        _refuse("give at least one file or folder with manifests")
+    return paths, urls[0]
+
+
+def _client(namespace: str, labels: Sequence[str]) -> mr.Sidecar:
+    return mr.Sidecar(namespace, dict(_name_and_value(one, "=", "--label", "KEY=VALUE") for one in labels))
+
+
+def _draws(seed: int, given: Sequence[str]) -> mr.Draws:
+    numbers: dict[str, int] = {}
+    for one in given:
+        name, value = _name_and_value(one, "=", "--draw", "NAME=NUMBER")
+        if not value.isdecimal():
+            _refuse(f"--draw takes NAME=NUMBER, got `{one}`")
+        numbers[name] = int(value)
+    try:
+        return mr.Draws.of(seed, given=numbers)
+    except ValueError as error:
+        _refuse(str(error))
+
+
+def _load(
+    paths: Sequence[str], namespace: str, repair: bool, lenient: bool, registry_only: bool, json: bool
+) -> mr.Mesh:
+    config = mr.MeshConfig(outbound="REGISTRY_ONLY" if registry_only else "ALLOW_ANY")
+    try:
+        return mr.load(*paths, namespace=namespace, strict=not lenient, repair=repair, config=config)
+    except mr.ManifestError as error:
+        if json:
+            _print_json({"diagnostics": [to_builtins(one) for one in error.diagnostics]})
+        else:
+            to = show.console(stderr=True)
+            show.print_diagnostics(to, error.diagnostics, notes=False)
+            to.print(f"\nmeshroute: {str(error).splitlines()[0]}", markup=False)
+        raise typer.Exit(2) from None
+
+
+def _print(decision: mr.Decision, diagnostics: Sequence[Diagnostic], notes: bool, json: bool) -> None:
+    if json:
+        _print_json({"decision": decision.to_builtins(), "diagnostics": [to_builtins(one) for one in diagnostics]})
+        return
+    show.print_diagnostics(show.console(stderr=True), diagnostics, notes=notes)
+    show.print_decision(show.console(), decision)
+
+
+def _print_counts(counts: Counter[show.Line], diagnostics: Sequence[Diagnostic], notes: bool, json: bool) -> None:
+    if json:
+        rows = [
+            {"rule": rule, "subset": subset, "to": to, "requests": requests}
+            for (rule, subset, to), requests in sorted(counts.items())
+        ]
+        _print_json(
+            {"counts": rows, "requests": counts.total(), "diagnostics": [to_builtins(one) for one in diagnostics]}
+        )
+        return
+    show.print_diagnostics(show.console(stderr=True), diagnostics, notes=notes)
+    show.print_counts(show.console(), counts)
+
+
+def _print_json(values: dict[str, Any]) -> None:
+    print(jsonlib.dumps(values, indent=2, ensure_ascii=False))

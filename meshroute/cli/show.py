@@ -1,0 +1,102 @@
+"""Printing: decisions, tables of many, diagnostics. Readable without colour; no colour where it is piped.
+
+Inputs    values of the library. Errors    none.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from meshroute.cli import words
+from meshroute.decision import Decision, Failed
+from meshroute.diagnostics import Diagnostic, Severity, render
+
+BAR_WIDTH: Final = 24
+PIPED_WIDTH: Final = 200
+"""Columns where nobody's terminal says how many: wide enough that a pod's name is never cut."""
+
+COLOURS: Final = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console for standard output or standard error, as wide as the terminal."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else PIPED_WIDTH)
+
+
+def print_diagnostics(to: Console, diagnostics: Sequence[Diagnostic], *, notes: bool) -> None:
+    """Errors and warnings in full; notes too if asked for, else how many there are."""
+    for one in diagnostics:
+        if one.severity is Severity.NOTE and not notes:
+            continue
+        first, *rest = render(one).split("\n")
+        label = f"{one.severity}[{one.code}]"
+        before, _, after = first.partition(label)
+        colour = COLOURS[one.severity]
+        to.print(f"{escape(before)}[{colour}]{escape(label)}[/]{escape(after)}", soft_wrap=True)
+        for line in rest:
+            to.print(f"[dim]{escape(line)}[/]", soft_wrap=True)
+    hidden = 0 if notes else sum(one.severity is Severity.NOTE for one in diagnostics)
+    if hidden:
+        to.print(f"[dim]{hidden} note{'s' if hidden > 1 else ''} not shown: --notes shows them[/]", soft_wrap=True)
+
+
+def print_decision(to: Console, decision: Decision) -> None:
+    """One decision: what becomes of the request, by which rule, and the steps if it was explained."""
+    colour = "bold red" if isinstance(decision.outcome, Failed) else "bold green"
+    request = f"{decision.request.method} {decision.request.url}"
+    to.print(f"{escape(request)}\n[{colour}]→ {escape(words.outcome(decision))}[/]", soft_wrap=True)
+    facts = [("rule", words.rule(decision.rule, decision.route))]
+    if decision.subset:
+        facts.append(("subset", decision.subset))
+    if decision.cluster:
+        facts.append(("cluster", decision.cluster))
+    for name, value in facts:
+        to.print(f"  [dim]{name:<8}[/] {escape(value)}", soft_wrap=True)
+    if decision.trace:
+        to.print("  [dim]why[/]")
+        for number, one in enumerate(decision.trace, start=1):
+            to.print(f"  {number:>4}. {escape(words.step(one))}", soft_wrap=True)
+
+
+Line = tuple[str, str, str]
+"""What many requests are counted by: rule, subset, where they went."""
+
+
+def line_of(decision: Decision) -> Line:
+    """What a decision is counted by."""
+    ref = decision.rule
+    return (
+        f"{ref.name} {ref.path}" if ref else (decision.route or "none"),
+        decision.subset or "-",
+        decision.pod or words.outcome(decision),
+    )
+
+
+def print_counts(to: Console, counts: Counter[Line]) -> None:
+    """A table of where many requests went, with bars."""
+    total = counts.total()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("rule", "subset", "to"):
+        table.add_column(name, overflow="fold")
+    table.add_column("requests", justify="right")
+    table.add_column("share", justify="right")
+    table.add_column("")
+    most = max(counts.values())
+    for (rule, subset, where), count in sorted(counts.items()):
+        bar = "█" * max(1, round(BAR_WIDTH * count / most))
+        table.add_row(escape(rule), escape(subset), escape(where), f"{count:,}", f"{100 * count / total:.2f}%", bar)
+    by_subset: Counter[str] = Counter()
+    for (_, subset, _), count in counts.items():
+        by_subset[subset] += count
+    to.print(table)
+    if len(by_subset) > 1:
+        shares = ", ".join(f"{subset} {count:,}" for subset, count in sorted(by_subset.items()))
+        to.print(f"[dim]by subset:[/] {escape(shares)}")

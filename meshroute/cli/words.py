@@ -1,0 +1,138 @@
+"""Decisions and their steps as plain sentences, without colour or layout.
+
+Inputs    values of decision.py and trace.py. Wire text is shown as UTF-8 where it is that.
+Errors    none.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import assert_never
+
+from meshroute.decision import Decision, Failed, Forwarded, Redirected, Responded
+from meshroute.names import unwire
+from meshroute.table import Exact, HeaderMatch, PathMatch, Pattern, Prefix, Present, RuleRef, TextMatch
+from meshroute.trace import (
+    Because,
+    ClusterDrawn,
+    HeaderDiffers,
+    HostPicked,
+    HostsNarrowed,
+    KeyHashed,
+    KeyMissing,
+    ListenerChosen,
+    PathDiffers,
+    QueryDiffers,
+    RouteMatched,
+    RouteSkipped,
+    Step,
+    VirtualHostChosen,
+)
+
+FLAGS = {
+    "NR": "no route found",
+    "NC": "no such cluster",
+    "UH": "no healthy upstream",
+}
+"""Envoy's response flags, spelt out."""
+
+
+def outcome(decision: Decision) -> str:
+    """What becomes of the request, in one line."""
+    match decision.outcome:
+        case Forwarded():
+            if decision.endpoint is None:
+                return "forwarded to where the client was going"
+            return f"pod {decision.pod} at {decision.endpoint.key}" if decision.pod else f"{decision.endpoint.key}"
+        case Redirected(status, location):
+            return f"{status} redirect to {unwire(location)}"
+        case Responded(status, body):
+            return f"{status} from the proxy itself" + (f": {unwire(body)}" if body else "")
+        case Failed(0, flag, _):
+            return f"connection closed, flag {flag} ({FLAGS.get(flag, flag)})"
+        case Failed(status, flag, _):
+            return f"{status}, flag {flag} ({FLAGS.get(flag, flag)})"
+        case _:
+            assert_never(decision.outcome)
+
+
+def rule(ref: RuleRef | None, route: str = "") -> str:
+    """Where a rule stands; a route without one is a default."""
+    if ref is not None:
+        return str(ref)
+    return f"none (the default route `{route}`)" if route else "none"
+
+
+def text(wanted: TextMatch) -> str:
+    """A condition on a text."""
+    match wanted:
+        case Exact(value, ignore_case):
+            said = f"exactly `{unwire(value)}`"
+        case Prefix(value, ignore_case):
+            said = f"prefix `{unwire(value)}`"
+        case Pattern(regex):
+            return f"regex `{unwire(regex)}`"
+        case Present():
+            return "any value"
+        case _:
+            assert_never(wanted)
+    return f"{said} in any case" if ignore_case else said
+
+
+def _path(wanted: PathMatch) -> str:
+    return f"path {text(wanted)}"
+
+
+def _header(wanted: HeaderMatch) -> str:
+    return f"header `{wanted.name}` {'not ' if wanted.invert else ''}{text(wanted.value)}"
+
+
+def because(reason: Because) -> str:
+    """Why a route did not match."""
+    match reason:
+        case PathDiffers(path, wanted):
+            return f"wants {_path(wanted)}, the path is `{unwire(path)}`"
+        case HeaderDiffers(header, ()):
+            return f"wants {_header(header)}, which was not sent"
+        case HeaderDiffers(header, values):
+            sent = ", ".join(f"`{unwire(value)}`" for value in values)
+            return f"wants {_header(header)}, and it is {sent}"
+        case QueryDiffers(parameter, value):
+            sent = "which was not sent" if value is None else f"and it is `{unwire(value)}`"
+            return f"wants query parameter `{unwire(parameter.name)}` {text(parameter.value)}, {sent}"
+        case _:
+            assert_never(reason)
+
+
+def _place(ref: RuleRef | None, name: str) -> str:
+    if ref is None:
+        return f"route `{name}`" if name else "route without a name"
+    return f"{ref.name} {ref.path}" + (f" (line {ref.line})" if ref.line else "")
+
+
+def step(one: Step) -> str:
+    """One step of a trace as a sentence."""
+    match one:
+        case ListenerChosen(port, known):
+            return f"port {port}: " + ("its routes apply" if known else "no service listens there")
+        case VirtualHostChosen(authority, "", _):
+            return f"host `{unwire(authority)}`: no virtual host takes it"
+        case VirtualHostChosen(authority, name, domain):
+            return f"host `{unwire(authority)}`: virtual host {name}, by its domain `{domain}`"
+        case RouteSkipped(_, name, ref, reason):
+            return f"not {_place(ref, name)}: {because(reason)}"
+        case RouteMatched(_, name, ref):
+            return f"matched {_place(ref, name)}"
+        case ClusterDrawn(cluster, draw, total, point, low, high):
+            share = Fraction(high - low, total)
+            return f"drew {draw} mod {total} = {point}, in [{low}, {high}): {cluster}, whose share is {share}"
+        case HostsNarrowed(cluster, endpoints, usable):
+            return f"{cluster}: {usable} of {endpoints} endpoints healthy"
+        case KeyHashed(header, values, key):
+            return f"header `{header}` = {', '.join(f'`{unwire(value)}`' for value in values)}: key {key}"
+        case KeyMissing(draw):
+            return f"nothing to hash in the request: random key {draw}"
+        case HostPicked(policy, endpoint, workload, _, how):
+            return f"{policy}: {how} → {workload or endpoint}"
+        case _:
+            assert_never(one)

@@ -1,0 +1,1 @@
+"""Front-ends: manifests to tables, one for each dialect, with diagnostics."""

@@ -1,0 +1,207 @@
+"""What is to be said about manifests before anybody asks where a request goes.
+
+Source    spec/validate.md; istio/istio: pkg/config/validation, pkg/config/analysis
+Inputs    validated resources and the registry. Exactness: what Istio's webhook refuses is an error, what it accepts is
+          not.
+Errors    none: the answer is diagnostics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from meshroute.compile import wording
+from meshroute.compile.destination import DestinationRules
+from meshroute.compile.istio import destination_port, governs_mesh, in_order
+from meshroute.compile.registry import Registry
+from meshroute.compile.resolve import covers, is_subset_of, is_wild, resolve
+from meshroute.compile.understood import not_acted_on
+from meshroute.diagnostics import Diagnostic, FieldPath, nearest, path_text
+from meshroute.manifest.istio import DestinationRule, HTTPRoute, HTTPRouteDestination, StringMatch, VirtualService
+from meshroute.match.re2 import Re2SyntaxError, compile_full
+from meshroute.names import ascii_lower, wire
+
+MAX_REGEX_BYTES = 1024
+"""istio/istio: pkg/config/validation: the webhook's limit, before any program size is looked at."""
+
+
+def check(
+    registry: Registry,
+    virtual_services: Sequence[VirtualService],
+    rules: Sequence[DestinationRule],
+    domain: str,
+) -> Iterator[Diagnostic]:
+    """Everything worth saying, resource by resource."""
+    lookup = DestinationRules(rules, domain)
+    for virtual_service in virtual_services:
+        yield from _check_virtual_service(virtual_service, registry, lookup, domain)
+    yield from _check_winners(virtual_services, registry, domain)
+    for rule in rules:
+        yield from _check_destination_rule(rule, registry, domain)
+
+
+def _check_virtual_service(
+    virtual_service: VirtualService, registry: Registry, lookup: DestinationRules, domain: str
+) -> Iterator[Diagnostic]:
+    subject = virtual_service.subject
+    if not virtual_service.spec.hosts:
+        yield wording.hosts_missing(virtual_service)
+    elif not governs_mesh(virtual_service):
+        yield wording.gateways_only(virtual_service)
+    for path in not_acted_on(virtual_service.kind, virtual_service.spec):
+        yield wording.field_not_modelled(subject, str(path[-1]), virtual_service.at("spec", *path))
+    yield from check_rules(virtual_service)
+    for number, rule in enumerate(virtual_service.spec.http):
+        for index, one in enumerate(rule.route):
+            yield from _check_destination(
+                virtual_service, one, ("http", number, "route", index), registry, lookup, domain
+            )
+
+
+def check_rules(virtual_service: VirtualService) -> Iterator[Diagnostic]:
+    """What can be said of the rules of a VirtualService by themselves, whatever else there is."""
+    hiding: int | None = None
+    rules = virtual_service.spec.http
+    for number, rule in enumerate(rules):
+        if not (rule.route or rule.redirect or rule.direct_response or rule.delegate):
+            yield wording.rule_empty(virtual_service, number)
+        if hiding is not None:
+            yield wording.rule_unreachable(virtual_service, number, hiding, _as_one_rule(rules[hiding : number + 1]))
+        elif not rule.match and rule.delegate is None:
+            hiding = number
+        yield from _check_patterns(virtual_service, rule, number)
+        yield from _check_weights(virtual_service, rule, number)
+
+
+def _check_patterns(virtual_service: VirtualService, rule: HTTPRoute, number: int) -> Iterator[Diagnostic]:
+    for index, asked in enumerate(rule.match):
+        here: FieldPath = ("http", number, "match", index)
+        places: list[tuple[FieldPath, StringMatch | None]] = [
+            ((*here, "uri"), asked.uri),
+            ((*here, "scheme"), asked.scheme),
+            ((*here, "method"), asked.method),
+            ((*here, "authority"), asked.authority),
+        ]
+        for field, values in (
+            ("headers", asked.headers),
+            ("withoutHeaders", asked.without_headers),
+            ("queryParams", asked.query_params),
+        ):
+            places.extend(((*here, field, name), value) for name, value in values.items())
+        for path, wanted in places:
+            pattern = wanted.regex if wanted is not None else None
+            if pattern is None or (pattern == "*" and "withoutHeaders" in path):
+                continue
+            at = virtual_service.at("spec", *path, "regex")
+            try:
+                compile_full(wire(pattern))
+            except Re2SyntaxError as error:
+                yield wording.regex_invalid(virtual_service.subject, pattern, str(error), error.position, at)
+            if len(wire(pattern)) > MAX_REGEX_BYTES:
+                yield wording.regex_too_long(virtual_service.subject, len(wire(pattern)), at)
+
+
+def _check_weights(virtual_service: VirtualService, rule: HTTPRoute, number: int) -> Iterator[Diagnostic]:
+    destinations = rule.route
+    at = virtual_service.at("spec", "http", number, "route")
+    for index, one in enumerate(destinations):
+        here = virtual_service.at("spec", "http", number, "route", index, "weight")
+        written = "weight" in one.model_fields_set
+        if one.weight < 0:
+            yield wording.weight_negative(virtual_service, one.weight, here)
+        elif len(destinations) == 1 and written and one.weight != 100:
+            yield wording.weight_ignored(virtual_service, one.weight, here)
+        elif len(destinations) > 1 and not written:
+            yield wording.weight_missing(virtual_service, virtual_service.at("spec", "http", number, "route", index))
+    if len(destinations) > 1 and not any(one.weight for one in destinations):
+        yield wording.weights_sum_to_zero(virtual_service, at)
+
+
+def _check_destination(
+    virtual_service: VirtualService,
+    one: HTTPRouteDestination,
+    path: FieldPath,
+    registry: Registry,
+    lookup: DestinationRules,
+    domain: str,
+) -> Iterator[Diagnostic]:
+    """Host, port and subset of a destination, as a client in the VirtualService's own namespace would find them."""
+    subject = virtual_service.subject
+    host = resolve(one.destination.host, virtual_service.namespace, domain)
+    service = registry.services.get(host)
+    if service is None:
+        at = virtual_service.at("spec", *path, "destination", "host")
+        known = nearest(host, registry.services)
+        yield wording.host_unknown(subject, host, known, at, "requests sent there fail with 503 NC")
+        return
+    port = destination_port(one)
+    if port is not None and service.port(port) is None:
+        at = virtual_service.at("spec", *path, "destination", "port", "number")
+        yield wording.port_unknown(subject, host, port, (known.number for known in service.ports), at)
+    subset = one.destination.subset
+    if subset:
+        known_subsets = lookup.effective(virtual_service.namespace, host, service.namespace).subsets
+        if subset not in known_subsets:
+            at = virtual_service.at("spec", *path, "destination", "subset")
+            yield wording.subset_unknown(subject, subset, host, tuple(known_subsets), at)
+
+
+def _check_winners(virtual_services: Sequence[VirtualService], registry: Registry, domain: str) -> Iterator[Diagnostic]:
+    """Hosts that two VirtualServices claim, as a client in the loser's own namespace sees them."""
+    owners: dict[str, dict[str, VirtualService]] = {}
+    for namespace in dict.fromkeys(one.namespace for one in virtual_services):
+        owners[namespace] = {}
+        for one in in_order(virtual_services, namespace):
+            for written in one.spec.hosts:
+                owners[namespace].setdefault(ascii_lower(resolve(written, one.namespace, domain)), one)
+    for one in virtual_services:
+        if not governs_mesh(one):
+            continue
+        for index, written in enumerate(one.spec.hosts):
+            host = ascii_lower(resolve(written, one.namespace, domain))
+            winner = owners[one.namespace].get(host, one)
+            at = one.at("spec", "hosts", index)
+            if winner is not one:
+                yield wording.host_taken(one, host, winner, at)
+            elif not is_wild(host) and "." in written and host not in registry.services:
+                # A dotted name may be a host outside the mesh; only one that looks like a service is worth a word.
+                if host.endswith(f".svc.{domain}"):
+                    known = nearest(host, registry.services)
+                    yield wording.host_unknown(one.subject, host, known, at, "the rules apply to nobody's requests")
+            elif not is_wild(host) and host not in registry.services:
+                known = nearest(host, registry.services)
+                yield wording.host_unknown(one.subject, host, known, at, "the rules apply to nobody's requests")
+            for service in registry.services.values():
+                if service.host == host or (is_wild(host) and covers(host, service.host)):
+                    for port in service.ports:
+                        if not port.protocol.may_be_http and one.spec.http:
+                            yield wording.protocol_not_http(one, service.host, port.number, port.name, at)
+
+
+def _check_destination_rule(rule: DestinationRule, registry: Registry, domain: str) -> Iterator[Diagnostic]:
+    host = resolve(rule.spec.host, rule.namespace, domain)
+    covered = [service for name, service in registry.services.items() if covers(host, name)]
+    if not covered:
+        known = nearest(host, registry.services)
+        at = rule.at("spec", "host")
+        yield wording.host_unknown(rule.subject, host, known, at, "the rule governs nothing")
+    for path in not_acted_on(rule.kind, rule.spec):
+        yield wording.field_not_modelled(rule.subject, path_text(path[-2:]), rule.at("spec", *path))
+    for index, subset in enumerate(rule.spec.subsets):
+        for service in covered:
+            members = [member for of_port in service.members.values() for member in of_port]
+            if not any(is_subset_of(subset.labels, member.labels) for member in members):
+                at = rule.at("spec", "subsets", index, "labels")
+                yield wording.subset_empty(rule, subset.name, service.host, at)
+
+
+def _as_one_rule(rules: Sequence[HTTPRoute]) -> str:
+    """The lines that were meant, where rules without conditions each send to one weighted destination; else nothing."""
+    lines = ["did you mean to split the requests? then it is one rule with several destinations:", "http:", "- route:"]
+    for rule in rules:
+        if rule.match or not rule.route or len(rule.route) != 1 or "weight" not in rule.route[0].model_fields_set:
+            return ""
+        one = rule.route[0]
+        subset = f", subset: {one.destination.subset}" if one.destination.subset else ""
+        lines += [f"  - destination: {{host: {one.destination.host}{subset}}}", f"    weight: {one.weight}"]
+    return "\n".join(lines)

@@ -1,0 +1,186 @@
+"""Which DestinationRule governs a service for a client, and what it says about load balancing.
+
+Source    spec/destination.md DR-1 to DR-5; istio/istio: pilot/pkg/model/destination_rule.go, push_context.go,
+          pilot/pkg/networking/core/cluster_traffic_policy.go
+Inputs    DestinationRules in any order, the namespaces of client and service. Exactness: levels before specificity,
+          policies taken whole and never merged by field, except that a subset's fields stand before the service's.
+Errors    none: what cannot be served as written is diagnosed by check.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, assert_never
+
+import msgspec
+
+from meshroute.compile.resolve import age, most_specific, resolve
+from meshroute.manifest.istio import (
+    DestinationRule,
+    LoadBalancerSettings,
+    PortTrafficPolicy,
+    SimpleLB,
+    Subset,
+    TrafficPolicy,
+)
+from meshroute.names import CLUSTER_DOMAIN, Host, ascii_lower
+from meshroute.table import (
+    HashOnHeader,
+    HashPolicy,
+    LeastRequest,
+    OriginalDestination,
+    Policy,
+    RandomChoice,
+    RingHash,
+    RoundRobin,
+)
+
+ROOT_NAMESPACE: Final = "istio-system"
+
+
+class Effective(msgspec.Struct, frozen=True):
+    """What holds for one service as one client sees it: all subsets, and one policy for the service as a whole.
+
+    `export_to` is what the oldest of the rules says about who may see it; only rules that say the same, or more than
+    that, are folded into it.
+    """
+
+    rules: tuple[DestinationRule, ...] = ()
+    subsets: Mapping[str, Subset] = {}
+    policy: TrafficPolicy | None = None
+    export_to: frozenset[str] = frozenset()
+
+
+NOTHING: Final = Effective()
+
+Index = dict[str, list[Effective]]
+"""What one namespace says, by the host that its rules name."""
+
+
+class DestinationRules:
+    """All DestinationRules of a mesh, ready to be looked up. Rules for chosen workloads are left out."""
+
+    def __init__(self, rules: Iterable[DestinationRule], domain: str = CLUSTER_DOMAIN) -> None:
+        self._own: Final[dict[str, Index]] = {}
+        self._exported: Final[dict[str, Index]] = {}
+        self._root_private: Final[Index] = {}
+        for rule in sorted(rules, key=age):
+            if rule.spec.workload_selector is not None:
+                continue
+            namespace, host = rule.namespace, resolve(rule.spec.host, rule.namespace, domain)
+            export_to = frozenset(rule.spec.export_to)
+            if not export_to or export_to & {"*", ".", namespace}:
+                _fold(self._own.setdefault(namespace, {}), host, rule)
+            if export_to not in ({"."}, {namespace}):
+                _fold(self._exported.setdefault(namespace, {}), host, rule)
+            elif namespace == ROOT_NAMESPACE:
+                _fold(self._root_private, host, rule)
+
+    def effective(self, client: str, host: Host, owner: str) -> Effective:
+        """The rule for a service host: from the client's namespace, else the service's, else the root's.
+
+        The first of these with any rule that covers the host decides; inside it the most specific host does. Of the
+        root namespace's own clients the first step asks only what is private to it: its other rules are for everybody,
+        and stand last for them too.
+        """
+        if found := _covering(self._root_private if client == ROOT_NAMESPACE else self._own.get(client, {}), host):
+            return found[-1]
+        for namespace in (owner, ROOT_NAMESPACE):
+            found = _covering(self._exported.get(namespace, {}), host)
+            if seen := [one for one in found if not one.export_to or one.export_to & {"*", client}]:
+                return seen[-1]
+        return NOTHING
+
+
+def _covering(index: Index, host: Host) -> Sequence[Effective]:
+    """What the most specific host that covers this one says, whoever may see it; nothing where none does."""
+    name = most_specific(index, host)
+    return index[name] if name is not None else ()
+
+
+def _fold(index: Index, host: Host, rule: DestinationRule) -> None:
+    """Fold a rule into the older ones for its host: subsets are gathered, the first of a name stays; the first traffic
+    policy stays whole. Rules that fewer may see than the older one are kept apart, and the last such one counts."""
+    export_to = frozenset(rule.spec.export_to)
+    entries = index.setdefault(host, [])
+    apart = True
+    for number, older in enumerate(entries):
+        apart = export_to != older.export_to and not (older.export_to and export_to >= older.export_to)
+        if not apart:
+            entries[number] = _joined(older, rule)
+    if apart:
+        entries.append(_joined(Effective(export_to=export_to), rule))
+
+
+def _joined(older: Effective, rule: DestinationRule) -> Effective:
+    subsets = dict(older.subsets)
+    for subset in rule.spec.subsets:
+        subsets.setdefault(subset.name, subset)
+    return Effective((*older.rules, rule), subsets, older.policy or rule.spec.traffic_policy, older.export_to)
+
+
+def load_balancer(effective: Effective, subset: str, port: int | None) -> LoadBalancerSettings | None:
+    """The settings that hold for a subset (empty: the service itself) on a port; None port: no port-level entry counts.
+
+    A port-level entry stands for the whole policy of its level: what it leaves out is the default, not the level's.
+    """
+    top = _at_port(effective.policy, port)
+    chosen = effective.subsets.get(subset) if subset else None
+    if chosen is None or chosen.traffic_policy is None:
+        return top
+    entry = _port_entry(chosen.traffic_policy, port)
+    if entry is not None:
+        return entry.load_balancer
+    return chosen.traffic_policy.load_balancer or top
+
+
+def _at_port(policy: TrafficPolicy | None, port: int | None) -> LoadBalancerSettings | None:
+    if policy is None:
+        return None
+    entry = _port_entry(policy, port)
+    return entry.load_balancer if entry is not None else policy.load_balancer
+
+
+def _port_entry(policy: TrafficPolicy, port: int | None) -> PortTrafficPolicy | None:
+    return next(
+        (one for one in policy.port_level_settings if one.port is not None and one.port.number == port),
+        None,
+    )
+
+
+def policy_of(settings: LoadBalancerSettings | None) -> Policy:
+    """The table's policy for these settings. Nothing said means least request."""
+    if settings is None:
+        return LeastRequest()
+    if (hashing := settings.consistent_hash) is not None:
+        minimum = hashing.ring_hash.minimum_ring_size if hashing.ring_hash is not None else hashing.minimum_ring_size
+        return RingHash(minimum) if minimum else RingHash()
+    match settings.simple:
+        case SimpleLB.ROUND_ROBIN:
+            return RoundRobin()
+        case SimpleLB.RANDOM:
+            return RandomChoice()
+        case SimpleLB.PASSTHROUGH:
+            return OriginalDestination()
+        case None | SimpleLB.UNSPECIFIED | SimpleLB.LEAST_CONN | SimpleLB.LEAST_REQUEST:
+            return LeastRequest()
+        case _:
+            assert_never(settings.simple)
+
+
+def hash_policies(effective: Effective, subset: str, port: int | None) -> tuple[HashPolicy, ...]:
+    """What requests to a subset (empty: the service itself) are hashed by; nothing unless a header is named.
+
+    The first `consistentHash` there is: the subset's for the port, the subset's, the rule's for the port, the rule's.
+    A level that balances otherwise is passed over, because routes are made without a look at clusters.
+    """
+    chosen = effective.subsets.get(subset) if subset else None
+    for policy in (chosen.traffic_policy if chosen is not None else None, effective.policy):
+        if policy is None:
+            continue
+        entry = _port_entry(policy, port)
+        for settings in (entry.load_balancer if entry is not None else None, policy.load_balancer):
+            if settings is not None and settings.consistent_hash is not None:
+                header = settings.consistent_hash.http_header_name
+                return (HashOnHeader(ascii_lower(header)),) if header else ()
+    return ()

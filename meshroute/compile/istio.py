@@ -1,0 +1,386 @@
+"""The Istio front-end: what a sidecar receives, as a routing table.
+
+Source    spec/host.md, spec/match.md, spec/route.md; istio/istio:
+          pilot/pkg/networking/core/{httproute.go,route/route.go}
+Inputs    a registry, VirtualServices and DestinationRules that passed validation, a viewpoint.
+Exactness routes stand in textual order, several `match` blocks as several routes with one action; a rule that matches
+          everything ends its VirtualService; the first VirtualService of a host takes it whole.
+Errors    none: what was wrong was diagnosed before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from meshroute.compile.destination import NOTHING, DestinationRules, Effective, hash_policies, load_balancer, policy_of
+from meshroute.compile.registry import RegisteredService, Registry
+from meshroute.compile.resolve import MESH, age, covers, is_subset_of, is_wild, resolve, specificity, visibility
+from meshroute.compile.viewpoint import MeshConfig, Sidecar
+from meshroute.diagnostics import FieldPath, path_text
+from meshroute.manifest.istio import HTTPMatchRequest, HTTPRoute, HTTPRouteDestination, StringMatch, VirtualService
+from meshroute.names import ClusterName, Host, ascii_lower, is_ip, wire
+from meshroute.table import (
+    Action,
+    Cluster,
+    Exact,
+    Forward,
+    HashPolicy,
+    HeaderMatch,
+    Listener,
+    OriginalDestination,
+    PathMatch,
+    Pattern,
+    Prefix,
+    Present,
+    QueryMatch,
+    Respond,
+    Route,
+    RouteMatch,
+    RoutingTable,
+    RuleRef,
+    TextMatch,
+    VirtualHost,
+    WeightedCluster,
+)
+
+PASSTHROUGH: Final = ClusterName("PassthroughCluster")
+BLACK_HOLE: Final = ClusterName("BlackHoleCluster")
+EVERYTHING: Final = RouteMatch()
+
+
+def sidecar_table(
+    registry: Registry,
+    virtual_services: Sequence[VirtualService],
+    destination_rules: DestinationRules,
+    viewpoint: Sidecar,
+    config: MeshConfig,
+) -> RoutingTable:
+    """The table of the proxy at this viewpoint: a listener for each service port, a cluster for each subset of each."""
+    view = _View(registry, in_order(virtual_services, viewpoint.namespace), destination_rules, viewpoint, config)
+    ports = sorted({port.number for service in registry.services.values() for port in service.ports})
+    allow_any = config.outbound == "ALLOW_ANY"
+    return RoutingTable(
+        listeners=tuple(view.listener(port) for port in ports),
+        clusters=(
+            *view.clusters(),
+            Cluster(PASSTHROUGH, OriginalDestination()) if allow_any else Cluster(BLACK_HOLE, policy_of(None)),
+        ),
+        otherwise=PASSTHROUGH if allow_any else BLACK_HOLE,
+    )
+
+
+def in_order(virtual_services: Iterable[VirtualService], client: str) -> tuple[VirtualService, ...]:
+    """The VirtualServices for sidecars that a client namespace sees: its own private ones, those exported to it by
+    name, the public ones, each part oldest first. The first in this order wins a host."""
+    oldest_first = sorted(
+        (one for one in virtual_services if governs_mesh(one)),
+        key=age,
+    )
+    seen = [(visibility(one.spec.export_to, one.namespace, client), one) for one in oldest_first]
+    return tuple(one for part in ("private", "exported", "public") for how, one in seen if how == part)
+
+
+def governs_mesh(virtual_service: VirtualService) -> bool:
+    """Whether sidecars look at it: it has hosts, and `mesh` is among its gateways or nothing is."""
+    gateways = virtual_service.spec.gateways or (MESH,)
+    return bool(virtual_service.spec.hosts) and MESH in gateways
+
+
+def is_catch_all(route: Route) -> bool:
+    """Whether nothing after this route can be reached: it takes every path, and asks nothing else."""
+    asked = route.match
+    return not asked.headers and not asked.query and asked.path in (Prefix("/"), Prefix("/", True), Pattern(".*"))
+
+
+def cluster_name(port: int, subset: str, host: str) -> ClusterName:
+    """`outbound|80|v1|web.shop.svc.cluster.local`."""
+    return ClusterName(f"outbound|{port}|{subset}|{host}")
+
+
+class _View:
+    """The mesh as one sidecar sees it."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        virtual_services: tuple[VirtualService, ...],
+        destination_rules: DestinationRules,
+        viewpoint: Sidecar,
+        config: MeshConfig,
+    ) -> None:
+        self.services: Final = registry.services
+        self.virtual_services: Final = virtual_services
+        self.viewpoint: Final = viewpoint
+        self.config: Final = config
+        self._rules: Final = destination_rules
+        self._effective: Final[dict[Host, Effective]] = {}
+        self._owner: Final = _owners(virtual_services, registry.services, config.domain)
+
+    def effective(self, host: Host) -> Effective:
+        """What DestinationRules say about a host; nothing about one that is not registered."""
+        known = self._effective.get(host)
+        if known is None:
+            service = self.services.get(host)
+            known = self._rules.effective(self.viewpoint.namespace, host, service.namespace) if service else NOTHING
+            self._effective[host] = known
+        return known
+
+    def clusters(self) -> Iterator[Cluster]:
+        """For each port of each service: the cluster of all its endpoints, and one for each subset."""
+        for service in self.services.values():
+            effective = self.effective(service.host)
+            for port in service.ports:
+                members = service.members[port.number]
+                for subset in ("", *effective.subsets):
+                    labels = effective.subsets[subset].labels if subset else {}
+                    policy = policy_of(load_balancer(effective, subset, port.number))
+                    yield Cluster(
+                        cluster_name(port.number, subset, service.host),
+                        OriginalDestination() if service.headless else policy,
+                        ()
+                        if service.headless
+                        else tuple(one.endpoint for one in members if is_subset_of(labels, one.labels)),
+                        service.host,
+                        subset,
+                    )
+
+    def listener(self, port: int) -> Listener:
+        """The virtual hosts on a port: by VirtualServices, then of services that none governs, then of everybody
+        else."""
+        present = {host: one for host, one in self.services.items() if one.port(port) is not None}
+        governed = {host: one for host, one in present.items() if (it := one.port(port)) and it.protocol.may_be_http}
+        hosts: list[VirtualHost] = []
+        domains = _Domains(present, self.viewpoint.namespace)
+        served: set[str] = set()
+        for virtual_service in self.virtual_services:
+            matched, unknown = self._takes(virtual_service, governed)
+            if not matched and port != 80:
+                continue
+            routes = self._routes(virtual_service, port)
+            if not routes:
+                continue
+            for service in matched:
+                if service.host not in served:
+                    served.add(service.host)
+                    hosts.append(VirtualHost(f"{service.host}:{port}", domains.of(service), routes))
+            for host in unknown:
+                if host not in served and (names := domains.plain(host)):
+                    served.add(host)
+                    hosts.append(VirtualHost(f"{host}:{port}", names, routes))
+        for host, service in present.items():
+            if host not in served:
+                hosts.append(VirtualHost(f"{host}:{port}", domains.of(service), (self._default_route(host, port),)))
+        hosts.sort(key=lambda one: one.name)
+        return Listener(port, (*hosts, self._everybody_else()))
+
+    def _takes(
+        self, virtual_service: VirtualService, governed: Mapping[Host, RegisteredService]
+    ) -> tuple[list[RegisteredService], list[str]]:
+        """The services on a port that a VirtualService has a say in, and those of its hosts that no registry knows."""
+        matched: list[RegisteredService] = []
+        unknown: list[str] = []
+        for written in virtual_service.spec.hosts:
+            host = Host(ascii_lower(resolve(written, virtual_service.namespace, self.config.domain)))
+            if not is_wild(host):
+                if host in governed:
+                    matched.append(governed[host])
+                elif host not in self.services:
+                    unknown.append(host)
+                continue
+            covered = [one for name, one in self.services.items() if covers(host, name)]
+            if not covered:
+                unknown.append(host)
+            matched.extend(
+                one for one in covered if one.host in governed and self._owner.get(one.host) is virtual_service
+            )
+        return matched, unknown
+
+    def _routes(self, virtual_service: VirtualService, port: int) -> tuple[Route, ...]:
+        """The rules of a VirtualService as routes, up to the first that takes everything."""
+        routes: list[Route] = []
+        for number, rule in enumerate(virtual_service.spec.http):
+            # A delegate that is not there drops its entry and no other; a redirect is not yet acted upon.
+            if rule.delegate is not None or not (rule.route or rule.direct_response):
+                continue
+            action = self._action(virtual_service, rule, port)
+            for asked, path, name in _blocks(rule, number):
+                if asked is not None and not self._applies(asked, port):
+                    continue
+                routes.append(
+                    Route(
+                        match=_asked(asked) if asked is not None else EVERYTHING,
+                        action=action,
+                        name=name,
+                        rule=_rule_ref(virtual_service, path),
+                    )
+                )
+                if is_catch_all(routes[-1]):
+                    return tuple(routes)
+        return tuple(routes)
+
+    def _applies(self, asked: HTTPMatchRequest, port: int) -> bool:
+        """The part of a match that is settled by who asks and where, before any request is seen."""
+        if asked.port and asked.port != port:
+            return False
+        if asked.gateways:  # with gateways named, labels and namespace of the source are not looked at
+            return MESH in asked.gateways
+        return is_subset_of(asked.source_labels, self.viewpoint.labels) and (
+            not asked.source_namespace or asked.source_namespace == self.viewpoint.namespace
+        )
+
+    def _action(self, virtual_service: VirtualService, rule: HTTPRoute, port: int) -> Action:
+        if rule.direct_response is not None:
+            body = rule.direct_response.body
+            return Respond(rule.direct_response.status, (body.string or "") if body is not None else "")
+        destinations = rule.route
+        if len(destinations) > 1:  # a single one takes everything, whatever its weight
+            destinations = tuple(one for one in destinations if one.weight)
+        clusters: list[WeightedCluster] = []
+        policies: list[HashPolicy] = []
+        for one in destinations:
+            host = resolve(one.destination.host, virtual_service.namespace, self.config.domain)
+            number = destination_port(one)
+            subset = one.destination.subset
+            weight = one.weight if len(destinations) > 1 else 1
+            clusters.append(WeightedCluster(cluster_name(number or port, subset, host), weight))
+            policies.extend(hash_policies(self.effective(host), subset, number))
+        return Forward(tuple(clusters), tuple(policies))
+
+    def _default_route(self, host: Host, port: int) -> Route:
+        policies = hash_policies(self.effective(host), "", port)
+        return Route(EVERYTHING, Forward((WeightedCluster(cluster_name(port, "", host)),), policies), "default")
+
+    def _everybody_else(self) -> VirtualHost:
+        if self.config.outbound == "ALLOW_ANY":
+            return VirtualHost(
+                "allow_any", ("*",), (Route(EVERYTHING, Forward((WeightedCluster(PASSTHROUGH),)), "allow_any"),)
+            )
+        return VirtualHost("block_all", ("*",), (Route(EVERYTHING, Respond(502), "block_all"),))
+
+
+def _owners(
+    virtual_services: Sequence[VirtualService], services: Mapping[Host, RegisteredService], domain: str
+) -> dict[Host, VirtualService]:
+    """For each service, the first VirtualService that has the most specific host covering it."""
+    exact: dict[str, VirtualService] = {}
+    wild: dict[str, VirtualService] = {}
+    for one in virtual_services:
+        for written in one.spec.hosts:
+            host = ascii_lower(resolve(written, one.namespace, domain))
+            (wild if is_wild(host) else exact).setdefault(host, one)
+    by_specificity = sorted(wild, key=specificity)
+    owners: dict[Host, VirtualService] = {}
+    for host in services:
+        owner = exact.get(host) or next((wild[name] for name in by_specificity if covers(name, host)), None)
+        if owner is not None:
+            owners[host] = owner
+    return owners
+
+
+class _Domains:
+    """Gives out the domains of one listener, each to one virtual host only."""
+
+    def __init__(self, services: Mapping[Host, RegisteredService], namespace: str) -> None:
+        self._namespace: Final = namespace
+        # A full name belongs to its service even where another one's short form is spelt alike.
+        self._reserved: Final = {name for host in services for name in (host, f"{host}.")}
+        self._given: Final[set[str]] = set()
+
+    def of(self, service: RegisteredService) -> tuple[str, ...]:
+        """Every name by which this client may call a service."""
+        host, short = service.host, f"{service.name}.{service.namespace}"
+        own = (host, f"{host}.")
+        if service.namespace == self._namespace:
+            forms: tuple[str, ...] = (service.name, f"{short}.svc", short)
+        else:
+            forms = (short, f"{short}.svc")
+        names = [name for name in own if self._free(name)]
+        names += [name for name in forms if name not in self._reserved and self._free(name)]
+        if service.headless:
+            names += [f"*.{name}" for name in list(names) if self._free(f"*.{name}")]
+        names += [name for address in service.addresses if self._free(name := _in_authority(address))]
+        return tuple(names)
+
+    def plain(self, host: str) -> tuple[str, ...]:
+        """The names of a host that is no service: itself, if nobody has it yet."""
+        if host in self._reserved:
+            return ()
+        return tuple(name for name in (_in_authority(host),) if self._free(name))
+
+    def _free(self, name: str) -> bool:
+        if ascii_lower(name) in self._given:
+            return False
+        self._given.add(ascii_lower(name))
+        return True
+
+
+def _in_authority(host: str) -> str:
+    return f"[{host}]" if ":" in host and is_ip(host) else host
+
+
+def destination_port(destination: HTTPRouteDestination) -> int | None:
+    """The port that a destination names; None leaves it to the listener."""
+    port = destination.destination.port
+    return (port.number or None) if port is not None else None
+
+
+def _blocks(rule: HTTPRoute, number: int) -> Iterator[tuple[HTTPMatchRequest | None, FieldPath, str]]:
+    """The match blocks of a rule, each with its field path and the route name it makes; one None for a rule without
+    any."""
+    if not rule.match:
+        yield None, ("http", number), rule.name
+    for index, asked in enumerate(rule.match):
+        name = f"{rule.name}.{asked.name}" if asked.name else rule.name
+        yield asked, ("http", number, "match", index), name
+
+
+def _rule_ref(virtual_service: VirtualService, path: FieldPath) -> RuleRef:
+    at = virtual_service.at("spec", *path)
+    return RuleRef(
+        virtual_service.kind, virtual_service.namespace, virtual_service.name, path_text(path), at.file, at.line
+    )
+
+
+def _asked(asked: HTTPMatchRequest) -> RouteMatch:
+    """A match block as conditions: path, then pseudo headers, then headers by name, then query parameters by name."""
+    headers: list[HeaderMatch] = []
+    for name, wanted in ((":scheme", asked.scheme), (":method", asked.method), (":authority", asked.authority)):
+        if wanted is not None:
+            headers.append(HeaderMatch(name, text_match(wanted)))
+    for name in sorted(asked.headers):
+        headers.append(HeaderMatch(wire(ascii_lower(name)), text_match(asked.headers[name])))
+    for name in sorted(asked.without_headers):
+        value = text_match(asked.without_headers[name])
+        if value == Pattern("*"):  # not a regex, but the front-end's word for any value
+            value = Present()
+        headers.append(HeaderMatch(wire(ascii_lower(name)), value, True, not isinstance(value, Present)))
+    query = [QueryMatch(wire(name), text_match(asked.query_params[name])) for name in sorted(asked.query_params)]
+    return RouteMatch(_path(asked.uri, asked.ignore_uri_case), tuple(headers), tuple(query))
+
+
+def _path(uri: StringMatch | None, ignore_case: bool) -> PathMatch:
+    """The path condition. Ignoring case works for plain text; a pattern has `(?i)` for that."""
+    wanted = text_match(uri)
+    match wanted:
+        case Exact(value):
+            return Exact(value, ignore_case)
+        case Prefix(value):
+            return Prefix(value, ignore_case)
+        case Pattern():
+            return wanted
+        case _:
+            return Prefix("/")
+
+
+def text_match(wanted: StringMatch | None) -> TextMatch:
+    """A StringMatch as a condition; one that says nothing asks for presence."""
+    if wanted is None:
+        return Present()
+    if wanted.exact is not None:
+        return Exact(wire(wanted.exact))
+    if wanted.prefix is not None:
+        return Prefix(wire(wanted.prefix))
+    if wanted.regex is not None:
+        return Pattern(wire(wanted.regex))
+    return Present()

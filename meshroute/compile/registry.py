@@ -1,0 +1,210 @@
+"""The registry: services with their ports and members, as the control plane knows them.
+
+Source    spec/kubernetes.md SVC-1 to SVC-6; kubernetes/endpointslice: utils.go; istio/istio: pilot/pkg/serviceregistry,
+          pilot/pkg/xds/endpoints/endpoint_builder.go
+Inputs    Service and EndpointSlice manifests, and workloads. Exactness: members come in the order of their pods'
+          names, or in that of the slices (by name) where slices are given; the order of files never counts.
+Errors    none. Two services of one name are refused by the loader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+
+import msgspec
+
+from meshroute.compile import pods
+from meshroute.compile.pods import Workload
+from meshroute.compile.resolve import is_subset_of
+from meshroute.diagnostics import Diagnostic, SourceRef
+from meshroute.manifest.kubernetes import Deployment, EndpointSlice, Pod, Service, ServicePort
+from meshroute.names import CLUSTER_DOMAIN, Host
+from meshroute.table import Endpoint, Health
+
+SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+
+
+class Protocol(StrEnum):
+    """What a port speaks, as far as it decides whether HTTP rules apply. `UNKNOWN` is found out by each connection."""
+
+    HTTP = "http"
+    TLS = "tls"
+    TCP = "tcp"
+    UNKNOWN = "unknown"
+
+    @property
+    def may_be_http(self) -> bool:
+        """Whether HTTP rules apply to an HTTP request on such a port."""
+        return self in (Protocol.HTTP, Protocol.UNKNOWN)
+
+
+_PROTOCOLS: Mapping[str, Protocol] = {
+    **dict.fromkeys(("http", "http2", "grpc", "grpc-web", "kubernetes.io/h2c", "kubernetes.io/ws"), Protocol.HTTP),
+    **dict.fromkeys(("https", "tls", "kubernetes.io/wss"), Protocol.TLS),
+    **dict.fromkeys(("tcp", "udp", "mongo", "mysql", "redis", "thrift"), Protocol.TCP),
+}
+
+
+class Port(msgspec.Struct, frozen=True):
+    """A port of a service."""
+
+    number: int
+    name: str
+    protocol: Protocol
+
+
+class Member(msgspec.Struct, frozen=True):
+    """An endpoint behind one port of a service, with the labels that subsets select by."""
+
+    endpoint: Endpoint
+    labels: Mapping[str, str]
+
+
+class RegisteredService(msgspec.Struct, frozen=True):
+    """A service. `members` has each port's endpoints by port number; `addresses` are its virtual IPs."""
+
+    host: Host
+    namespace: str
+    name: str
+    ports: tuple[Port, ...]
+    members: Mapping[int, tuple[Member, ...]]
+    addresses: tuple[str, ...] = ()
+    headless: bool = False
+    external_name: str = ""
+    at: SourceRef = SourceRef("")
+
+    def port(self, number: int) -> Port | None:
+        """The port of that number, None where the service has none."""
+        return next((port for port in self.ports if port.number == number), None)
+
+
+class Registry(msgspec.Struct, frozen=True):
+    """All services, by host, and all workloads."""
+
+    services: Mapping[Host, RegisteredService]
+    workloads: tuple[Workload, ...]
+
+
+def protocol_of(port: ServicePort) -> Protocol:
+    """What a port speaks: its appProtocol, else its name up to the first `-`, else unknown. UDP and SCTP are never
+    HTTP."""
+    if port.protocol != "TCP":
+        return Protocol.TCP
+    if port.app_protocol:
+        return _PROTOCOLS.get(port.app_protocol.lower(), Protocol.UNKNOWN)
+    name = (port.name).lower()
+    if name in _PROTOCOLS or name.startswith("grpc-web"):
+        return _PROTOCOLS.get(name, Protocol.HTTP)
+    return _PROTOCOLS.get(name.partition("-")[0], Protocol.UNKNOWN)
+
+
+def build(
+    services: Sequence[Service],
+    slices: Sequence[EndpointSlice],
+    given: Sequence[Pod],
+    deployments: Sequence[Deployment],
+    domain: str = CLUSTER_DOMAIN,
+) -> tuple[Registry, list[Diagnostic]]:
+    """The registry of these manifests, and notes about what had to be assumed."""
+    found, diagnostics = pods.workloads(given, deployments)
+    by_namespace: dict[str, list[Workload]] = {}
+    for workload in found:
+        by_namespace.setdefault(workload.namespace, []).append(workload)
+    by_service: dict[tuple[str, str], list[EndpointSlice]] = {}
+    for one in sorted(slices, key=lambda one: (one.namespace, one.name)):
+        owner = one.metadata.labels.get(SERVICE_NAME_LABEL)
+        if owner:
+            by_service.setdefault((one.namespace, owner), []).append(one)
+    registered = {}
+    for service in sorted(services, key=lambda one: (one.namespace, one.name)):
+        entry = _register(
+            service,
+            by_service.get((service.namespace, service.name)),
+            by_namespace.get(service.namespace, ()),
+            domain,
+        )
+        registered[entry.host] = entry
+    return Registry(registered, found), diagnostics
+
+
+def _register(
+    service: Service, slices: Sequence[EndpointSlice] | None, local: Iterable[Workload], domain: str
+) -> RegisteredService:
+    spec = service.spec
+    local = tuple(local)
+    selected: tuple[Workload, ...] = ()
+    if spec.selector and spec.type != "ExternalName":
+        selected = tuple(one for one in local if is_subset_of(spec.selector, one.labels))
+    # HTTP comes over TCP: a UDP port of the same number, as DNS has it, is another port.
+    served = [port for port in spec.ports if port.protocol == "TCP"]
+    ports = tuple(Port(port.port, port.name, protocol_of(port)) for port in served)
+    members: dict[int, tuple[Member, ...]] = {}
+    for port in served:
+        members[port.port] = tuple(
+            _from_slices(slices, port, {one.name: one for one in local})
+            if slices
+            else _from_pods(selected, port, service.spec.publish_not_ready_addresses)
+        )
+    addresses = spec.cluster_ips or ((spec.cluster_ip,) if spec.cluster_ip else ())
+    return RegisteredService(
+        host=Host(f"{service.name}.{service.namespace}.svc.{domain}"),
+        namespace=service.namespace,
+        name=service.name,
+        ports=ports,
+        members=members,
+        addresses=tuple(one for one in addresses if one and one != "None"),
+        headless=spec.cluster_ip == "None",
+        external_name=spec.external_name if spec.type == "ExternalName" else "",
+        at=service.at(),
+    )
+
+
+def _from_pods(selected: Iterable[Workload], port: ServicePort, publish_not_ready: bool) -> Iterable[Member]:
+    for workload in selected:
+        number = target_port(workload, port)
+        if number is None or (workload.terminating and not publish_not_ready):
+            continue
+        ready = publish_not_ready or workload.serving
+        health = Health.HEALTHY if ready else Health.UNHEALTHY
+        yield Member(Endpoint(workload.address, number, workload.full_name, health), workload.labels)
+
+
+def target_port(workload: Workload, port: ServicePort) -> int | None:
+    """The container port behind a service port: by number, or by name and protocol. None: the pod is no endpoint of
+    it."""
+    if port.target_port is None or port.target_port == 0 or port.target_port == "":
+        return port.port
+    if isinstance(port.target_port, int):
+        return port.target_port
+    return workload.ports.get((port.target_port, port.protocol))
+
+
+def _from_slices(
+    slices: Sequence[EndpointSlice], port: ServicePort, by_name: Mapping[str, Workload]
+) -> Iterable[Member]:
+    seen: set[tuple[str, int]] = set()
+    for one in slices:
+        for slice_port in one.ports:
+            same = (slice_port.name) == (port.name) and (slice_port.protocol or "TCP") == port.protocol
+            if not same or not slice_port.port:
+                continue
+            for endpoint in one.endpoints:
+                conditions = endpoint.conditions
+                terminating = bool(conditions and conditions.terminating)
+                ready = conditions is None or conditions.ready is not False
+                key = (endpoint.addresses[0], slice_port.port) if endpoint.addresses else None
+                if key is None or key in seen or (terminating and not ready):
+                    continue
+                seen.add(key)
+                target = endpoint.target_ref
+                pod = target.name if target and target.kind == "Pod" else None
+                workload = by_name.get(pod) if pod else None
+                yield Member(
+                    Endpoint(
+                        *key,
+                        workload=f"{one.namespace}/{pod}" if pod else "",
+                        health=Health.HEALTHY if ready else Health.UNHEALTHY,
+                    ),
+                    workload.labels if workload else {},
+                )

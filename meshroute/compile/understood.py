@@ -1,0 +1,76 @@
+"""Which fields of Istio's resources decisions act upon. Everything else that somebody sets is reported.
+
+Inputs    a validated resource. Exactness: a field is reported once for each place where it is set to anything.
+Errors    none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final, TypeAlias
+
+from pydantic import BaseModel
+
+from meshroute.diagnostics import FieldPath
+
+Fields: TypeAlias = "Mapping[str, Fields]"
+"""Field names that are acted upon; below each, the same for what is in it, or WHOLE."""
+
+WHOLE: Final[Fields] = {}
+"""Acted upon with everything in it."""
+
+
+def _whole(names: str) -> dict[str, Fields]:
+    return dict.fromkeys(names.split(), WHOLE)
+
+
+_LOAD_BALANCER: Final[Fields] = {
+    "simple": WHOLE,
+    "consistentHash": _whole("httpHeaderName ringHash minimumRingSize"),
+}
+_TRAFFIC_POLICY: Final[Fields] = {
+    "loadBalancer": _LOAD_BALANCER,
+    "portLevelSettings": {"port": WHOLE, "loadBalancer": _LOAD_BALANCER},
+}
+ACTED_ON: Final[Mapping[str, Fields]] = {
+    "VirtualService": {
+        **_whole("hosts gateways exportTo"),
+        "http": {
+            "name": WHOLE,
+            "match": _whole(
+                "name uri scheme method authority headers withoutHeaders queryParams ignoreUriCase port gateways"
+                " sourceLabels sourceNamespace"
+            ),
+            "route": _whole("destination weight"),
+            "directResponse": {"status": WHOLE, "body": _whole("string")},
+        },
+    },
+    "DestinationRule": {
+        **_whole("host exportTo"),
+        "subsets": {**_whole("name labels"), "trafficPolicy": _TRAFFIC_POLICY},
+        "trafficPolicy": _TRAFFIC_POLICY,
+    },
+}
+"""By kind, from `spec` downwards."""
+
+
+def not_acted_on(kind: str, spec: BaseModel) -> Iterator[FieldPath]:
+    """The field paths, below `spec`, of everything set that decisions do not act upon."""
+    yield from _walk(ACTED_ON[kind], spec, ())
+
+
+def _walk(fields: Fields, value: object, path: FieldPath) -> Iterator[FieldPath]:
+    if isinstance(value, tuple):
+        for index, one in enumerate(value):
+            yield from _walk(fields, one, (*path, index))
+    elif isinstance(value, BaseModel):
+        for attribute, field in type(value).model_fields.items():
+            one = getattr(value, attribute)
+            if one is None or attribute not in value.model_fields_set:
+                continue
+            name = field.alias or attribute
+            below = fields.get(name)
+            if below is None:
+                yield (*path, name)
+            elif below:
+                yield from _walk(below, one, (*path, name))

@@ -1,0 +1,37 @@
+"""From where one looks at a mesh, and what holds for all of it.
+
+Source    spec/host.md HOST-9; istio/api: mesh/v1alpha1/config.proto, networking/v1/sidecar.proto
+Inputs    made by the caller. Errors    ValueError for a policy that does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from meshroute.names import CLUSTER_DOMAIN, DEFAULT_NAMESPACE
+
+
+class Sidecar(msgspec.Struct, frozen=True):
+    """The proxy beside a client pod: its namespace, its labels, and where it runs (`region/zone/subzone`)."""
+
+    namespace: str = DEFAULT_NAMESPACE
+    labels: Mapping[str, str] = {}
+    locality: str = ""
+
+
+class MeshConfig(msgspec.Struct, frozen=True):
+    """What the operator sets for the whole mesh.
+
+    `outbound` is what becomes of hosts that nobody registered: `ALLOW_ANY` lets them through to where the client was
+    going, `REGISTRY_ONLY` answers 502.
+    """
+
+    domain: str = CLUSTER_DOMAIN
+    outbound: Literal["ALLOW_ANY", "REGISTRY_ONLY"] = "ALLOW_ANY"
+
+    def __post_init__(self) -> None:
+        if self.outbound not in ("ALLOW_ANY", "REGISTRY_ONLY"):
+            raise ValueError(f"outbound policy `{self.outbound}` is not one of `ALLOW_ANY`, `REGISTRY_ONLY`")

@@ -1,0 +1,216 @@
+"""Every diagnostic that compiling produces, one function each, so that the wording can be read at a sitting.
+
+Source    spec/validate.md; the verdicts of the API server, of Istio's webhook and of its analyzers
+Wording   lower case, no final stop, what they wrote in backticks; the corrected lines stand in the help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from meshroute.diagnostics import Code, Diagnostic, Severity, SourceRef
+from meshroute.manifest.istio import DestinationRule, VirtualService
+from meshroute.manifest.kubernetes import Deployment, Pod
+
+
+def deployment_expanded(deployment: Deployment, replicas: int) -> Diagnostic:
+    return Diagnostic(
+        Code.ADDRESS_ASSUMED,
+        Severity.NOTE,
+        f"no pods of this Deployment are given: {replicas} assumed, named and addressed after its namespace and name",
+        deployment.at("metadata", "name"),
+        deployment.subject,
+        help="load the real pods too (`kubectl get pods -o yaml`); consistent hashing goes by address",
+    )
+
+
+def pod_address_assumed(pod: Pod) -> Diagnostic:
+    return Diagnostic(
+        Code.ADDRESS_ASSUMED,
+        Severity.NOTE,
+        "the pod has no `status.podIP`: an address made from its namespace and name is assumed",
+        pod.at("metadata", "name"),
+        pod.subject,
+        help="load the pod as the cluster has it (`kubectl get pod -o yaml`); consistent hashing goes by address",
+    )
+
+
+def field_not_modelled(subject: str, field: str, at: SourceRef) -> Diagnostic:
+    return Diagnostic(
+        Code.FIELD_NOT_MODELLED,
+        Severity.WARNING,
+        f"`{field}` is understood and not yet acted upon: decisions are made as if it were absent",
+        at,
+        subject,
+    )
+
+
+def regex_invalid(subject: str, pattern: str, reason: str, position: int, at: SourceRef) -> Diagnostic:
+    return Diagnostic(
+        Code.REGEX_INVALID,
+        Severity.ERROR,
+        f"`{pattern}` is not an RE2 pattern: {reason}, at byte {position}",
+        at,
+        subject,
+        help="Envoy and Istio use RE2: no look-around, no back-references, repetition up to 1000, whole-text match",
+    )
+
+
+def regex_too_long(subject: str, length: int, at: SourceRef) -> Diagnostic:
+    return Diagnostic(
+        Code.REGEX_INVALID,
+        Severity.ERROR,
+        f"the pattern has {length} bytes, and Istio accepts 1024 at most",
+        at,
+        subject,
+    )
+
+
+def rule_empty(virtual_service: VirtualService, number: int) -> Diagnostic:
+    return Diagnostic(
+        Code.RULE_EMPTY,
+        Severity.ERROR,
+        "the rule has no `route`, no `redirect`, no `directResponse` and no `delegate`",
+        virtual_service.at("spec", "http", number),
+        virtual_service.subject,
+        help="say where requests go:\nroute:\n- destination:\n    host: my-service",
+    )
+
+
+def rule_unreachable(virtual_service: VirtualService, number: int, hiding: int, mended: str) -> Diagnostic:
+    return Diagnostic(
+        Code.RULE_UNREACHABLE,
+        Severity.WARNING,
+        f"rule #{number} is never used: rule #{hiding} before it has no conditions and takes every request",
+        virtual_service.at("spec", "http", number),
+        virtual_service.subject,
+        help=mended or "rules are tried in the order written; put the rule without conditions last",
+        related=(virtual_service.at("spec", "http", hiding),),
+    )
+
+
+def weight_ignored(virtual_service: VirtualService, weight: int, at: SourceRef) -> Diagnostic:
+    return Diagnostic(
+        Code.WEIGHT_IGNORED,
+        Severity.WARNING,
+        f"weight {weight} has no effect: the rule has one destination, which takes every request",
+        at,
+        virtual_service.subject,
+        help="weights divide the requests of one rule among its own destinations; list them under one `route`",
+    )
+
+
+def weight_missing(virtual_service: VirtualService, at: SourceRef) -> Diagnostic:
+    return Diagnostic(
+        Code.WEIGHTS_UNUSABLE,
+        Severity.WARNING,
+        "a destination without `weight` beside others has weight 0 and gets nothing",
+        at,
+        virtual_service.subject,
+        help="give every destination of the rule a weight",
+    )
+
+
+def weights_sum_to_zero(virtual_service: VirtualService, at: SourceRef) -> Diagnostic:
+    return Diagnostic(
+        Code.WEIGHTS_UNUSABLE,
+        Severity.ERROR,
+        "total destination weight = 0",
+        at,
+        virtual_service.subject,
+        help="give at least one destination a weight above 0",
+    )
+
+
+def weight_negative(virtual_service: VirtualService, weight: int, at: SourceRef) -> Diagnostic:
+    return Diagnostic(Code.WEIGHTS_UNUSABLE, Severity.ERROR, f"weight {weight} < 0", at, virtual_service.subject)
+
+
+def host_unknown(subject: str, host: str, known: str | None, at: SourceRef, consequence: str) -> Diagnostic:
+    return Diagnostic(
+        Code.HOST_UNKNOWN,
+        Severity.WARNING,
+        f"no service `{host}` is given: {consequence}",
+        at,
+        subject,
+        help=f"did you mean `{known}`?"
+        if known
+        else "a name without a dot is looked up in the namespace of this resource",
+    )
+
+
+def port_unknown(subject: str, host: str, port: int, ports: Iterable[int], at: SourceRef) -> Diagnostic:
+    return Diagnostic(
+        Code.PORT_UNKNOWN,
+        Severity.WARNING,
+        f"service `{host}` has no port {port}: requests sent there fail with 503 NC",
+        at,
+        subject,
+        help=f"its ports: {', '.join(map(str, ports)) or 'none'}",
+    )
+
+
+def subset_unknown(subject: str, subset: str, host: str, known: Sequence[str], at: SourceRef) -> Diagnostic:
+    return Diagnostic(
+        Code.SUBSET_UNKNOWN,
+        Severity.WARNING,
+        f"no DestinationRule for `{host}` defines subset `{subset}`: requests sent there fail with 503 NC",
+        at,
+        subject,
+        help=f"defined subsets: {', '.join(f'`{name}`' for name in known) or 'none'}",
+    )
+
+
+def subset_empty(rule: DestinationRule, subset: str, host: str, at: SourceRef) -> Diagnostic:
+    return Diagnostic(
+        Code.SUBSET_EMPTY,
+        Severity.WARNING,
+        f"subset `{subset}` of `{host}` selects no pod: requests sent there fail with 503 UH",
+        at,
+        rule.subject,
+    )
+
+
+def hosts_missing(virtual_service: VirtualService) -> Diagnostic:
+    return Diagnostic(
+        Code.HOSTS_MISSING,
+        Severity.WARNING,
+        "a VirtualService without `hosts` is a delegate: it waits for another one to delegate to it, "
+        "and delegation is not yet acted upon",
+        virtual_service.at("spec"),
+        virtual_service.subject,
+    )
+
+
+def gateways_only(virtual_service: VirtualService) -> Diagnostic:
+    return Diagnostic(
+        Code.VIRTUAL_SERVICE_IGNORED,
+        Severity.WARNING,
+        "the VirtualService is bound to gateways only, and gateways are not yet acted upon: no sidecar looks at it",
+        virtual_service.at("spec", "gateways"),
+        virtual_service.subject,
+        help="add `mesh` to `gateways` to have sidecars follow it too",
+    )
+
+
+def host_taken(virtual_service: VirtualService, host: str, other: VirtualService, at: SourceRef) -> Diagnostic:
+    return Diagnostic(
+        Code.VIRTUAL_SERVICE_IGNORED,
+        Severity.WARNING,
+        f"sidecars follow {other.subject} for `{host}`, and this VirtualService has no say there: they are not merged",
+        at,
+        virtual_service.subject,
+        help="put the rules of one host into one VirtualService",
+        related=(other.at("spec", "hosts"),),
+    )
+
+
+def protocol_not_http(virtual_service: VirtualService, host: str, port: int, name: str, at: SourceRef) -> Diagnostic:
+    return Diagnostic(
+        Code.PROTOCOL_NOT_HTTP,
+        Severity.WARNING,
+        f"port {port} (`{name}`) of `{host}` does not speak HTTP: these rules do not apply to it",
+        at,
+        virtual_service.subject,
+        help="name the port `http` or `http-...`, or set its `appProtocol`",
+    )

@@ -1,0 +1,161 @@
+"""What an implementation is asked, and meshroute's own answers.
+
+Inputs    plain JSON values, so that an engine in another language can sit behind a pipe.
+Errors    an engine raises NotImplementedError for what it does not claim; that is counted as skipped, and reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+import meshroute as mr
+from meshroute.balance.request_key import request_key
+from meshroute.balance.ring_hash import build
+from meshroute.compile.pods import assumed_address, safe_name
+from meshroute.compile.resolve import covers, most_specific, resolve
+from meshroute.diagnostics import Diagnostic
+from meshroute.hashing import murmur64, xxhash64
+from meshroute.load import load_text
+from meshroute.match.re2 import Re2SyntaxError, compile_full
+from meshroute.table import Endpoint, HashOnHeader, RingHash
+
+Texts = Sequence[tuple[str, str]]
+"""Manifests as (name, text)."""
+
+
+class Engine(Protocol):
+    """An implementation that claims to follow the specification."""
+
+    def decide(self, texts: Texts, given: Mapping[str, Any], case: Mapping[str, Any]) -> Mapping[str, Any]:
+        """One decision: the fields of `expect` in the schema, all of them."""
+
+    def diagnose(self, texts: Texts, given: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        """All errors and warnings about manifests, by place: code, severity, line, path, help."""
+
+    def value(self, function: str, arguments: Mapping[str, Any]) -> Any:
+        """The value of one of the specification's functions."""
+
+
+class Meshroute:
+    """This implementation, asked through its public names."""
+
+    def decide(self, texts: Texts, given: Mapping[str, Any], case: Mapping[str, Any]) -> Mapping[str, Any]:
+        router = self._router(texts, given)
+        asked = dict(case["request"])
+        request = mr.Request.of(
+            asked.pop("method", "GET"),
+            asked.pop("url"),
+            [(name, value) for name, value in asked.pop("headers", ())],
+            **asked,
+        )
+        draws = mr.Draws.of(case.get("seed", 0), case.get("ordinal", 0), case.get("draws"))
+        decision = router.explain(request, msgspec.convert(case.get("state", {}), mr.State), draws)
+        rule = decision.rule
+        outcome = msgspec.to_builtins(decision.outcome)
+        return {
+            "outcome": outcome["type"],
+            "status": outcome.get("status"),
+            "flag": outcome.get("flag"),
+            "body": outcome.get("body"),
+            "rule": f"{rule.kind} {rule.namespace}/{rule.name} {rule.path}" if rule else None,
+            "line": rule.line if rule else None,
+            "cluster": decision.cluster,
+            "subset": decision.subset,
+            "pod": decision.pod,
+            "endpoint": decision.endpoint.key if decision.endpoint else None,
+            "effects": msgspec.to_builtins(decision.effects),
+            "steps": [type(step).__name__ for step in decision.trace],
+        }
+
+    def diagnose(self, texts: Texts, given: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        said: tuple[Diagnostic, ...]
+        try:
+            said = self._mesh(texts, given).diagnostics
+        except mr.ManifestError as error:
+            said = error.diagnostics
+        return [
+            {
+                "code": str(one.code),
+                "severity": str(one.severity),
+                "line": one.at.line,
+                "path": one.at.path,
+                "help": one.help,
+            }
+            for one in said
+            if one.severity is not mr.Severity.NOTE
+        ]
+
+    def value(self, function: str, arguments: Mapping[str, Any]) -> Any:
+        answer = _FUNCTIONS.get(function)
+        if answer is None:
+            raise NotImplementedError(function)
+        return answer(**arguments)
+
+    def _mesh(self, texts: Texts, given: Mapping[str, Any]) -> mr.Mesh:
+        loaded = [
+            load_text(
+                text,
+                name,
+                namespace=given.get("namespace", "default"),
+                strict=given.get("strict", True),
+                repair=given.get("repair", False),
+            )
+            for name, text in texts
+        ]
+        return mr.Mesh(
+            [resource for one in loaded for resource in one.resources],
+            [diagnostic for one in loaded for diagnostic in one.diagnostics],
+            mr.MeshConfig(outbound=given.get("outbound", "ALLOW_ANY")),
+            [draft for one in loaded for draft in one.drafts],
+        )
+
+    def _router(self, texts: Texts, given: Mapping[str, Any]) -> mr.Router:
+        if "table" in given:
+            return mr.Router(mr.RoutingTable.from_json(msgspec.json.encode(given["table"])))
+        return self._mesh(texts, given).router(mr.Sidecar(**given.get("client", {})))
+
+
+def _key(headers: Sequence[tuple[str, str]], policies: Sequence[str]) -> int | None:
+    request = mr.Request.of("GET", "http://any/", [(name, value) for name, value in headers])
+    return request_key([HashOnHeader(name) for name in policies], request)
+
+
+def _ring(endpoints: Sequence[tuple[str, int, int]], minimum: int, maximum: int | None = None) -> list[tuple[int, int]]:
+    sizes = RingHash(minimum) if maximum is None else RingHash(minimum, maximum)
+    ring = build([Endpoint(address, port, weight=weight) for address, port, weight in endpoints], sizes)
+    return list(zip(ring.points, ring.owners, strict=True))
+
+
+def _fields(headers: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    request = mr.Request.of("GET", "http://any/", [(name, value) for name, value in headers])
+    return {name: list(request.fields[name]) for name, _ in request.headers}
+
+
+def _full_match(pattern: str, subject: str) -> dict[str, Any]:
+    try:
+        return {"accepted": True, "matches": compile_full(pattern).matches_all_of(subject)}
+    except Re2SyntaxError as error:
+        return {"accepted": False, "reason": error.reason}
+
+
+_FUNCTIONS: Mapping[str, Any] = {
+    "xxh64": lambda text, seed=0: xxhash64(text.encode(), seed),
+    "murmur64": lambda text: murmur64(text.encode()),
+    "draw": lambda seed, ordinal, name: mr.Draws.of(seed, ordinal)[name],
+    "request_key": _key,
+    "header_values": _fields,
+    "ring": _ring,
+    "ring_share": lambda endpoints, minimum: [
+        [owner for _, owner in _ring(endpoints, minimum)].count(number) for number in range(len(endpoints))
+    ],
+    "resolve": lambda name, namespace: resolve(name, namespace),
+    "covers": lambda host, name: covers(host, name),
+    "most_specific": lambda hosts, name: most_specific(hosts, name),
+    "safe_name": lambda number, length: safe_name(number, length),
+    "assumed_address": lambda pod: assumed_address(pod, ()),
+    "re2_full_match": _full_match,
+    "canonical_table": lambda table: mr.RoutingTable.from_json(msgspec.json.encode(table)).to_json(),
+}

@@ -1,0 +1,108 @@
+"""Decision: what becomes of a request, and the outcomes it can have.
+
+Source    spec/decide.md DECIDE-1 to DECIDE-6; status codes and flags: envoyproxy/envoy access-log vocabulary
+Inputs    made by `decide`; nothing else makes one.
+Errors    none. No route, no healthy host and the like are outcomes: the data plane answers them too.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from meshroute.names import ClusterName
+from meshroute.request import Request
+from meshroute.state import Effect, RequestFinished, RequestStarted
+from meshroute.table import Endpoint, RuleRef
+from meshroute.trace import Step
+
+
+class Forwarded(msgspec.Struct, frozen=True, tag="forwarded", gc=False):
+    """Sent to an endpoint. What it answers is not ours to say."""
+
+
+class Redirected(msgspec.Struct, frozen=True, tag="redirected", gc=False):
+    """The client is told to go elsewhere."""
+
+    status: int
+    location: str
+
+
+class Responded(msgspec.Struct, frozen=True, tag="responded", gc=False):
+    """The proxy answers by itself, as configured."""
+
+    status: int
+    body: str = ""
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed", gc=False):
+    """A dead end: the status the client gets (0: none, the connection is closed), Envoy's response flag, its detail
+    word."""
+
+    status: int
+    flag: str
+    details: str
+
+
+Outcome: TypeAlias = Forwarded | Redirected | Responded | Failed
+
+FORWARDED = Forwarded()
+NO_ROUTE = Failed(404, "NR", "route_not_found")
+NO_CLUSTER = Failed(503, "NC", "cluster_not_found")
+NO_HEALTHY_HOST = Failed(503, "UH", "no_healthy_upstream")
+CLOSED = Failed(0, "UH", "no_healthy_upstream")
+"""The connection is closed and no HTTP answer is given: what a port without HTTP rules does with nobody behind it."""
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """Where one request goes, and why.
+
+    `rule` is None when no rule took part (a service's default route, or no route at all); `cluster`, `subset` and
+    `endpoint` are None where there is none. `request` is the request as the upstream sees it. `effects` are what the
+    caller remembers if the request really goes out: `state = state.after(decision.effects)`. `trace` is filled by
+    `Router.explain` only.
+    """
+
+    outcome: Outcome
+    request: Request
+    route: str = ""
+    rule: RuleRef | None = None
+    cluster: ClusterName | None = None
+    subset: str | None = None
+    endpoint: Endpoint | None = None
+    effects: tuple[Effect, ...] = ()
+    trace: tuple[Step, ...] = ()
+
+    @property
+    def pod(self) -> str | None:
+        """`namespace/name` of the pod behind the endpoint; None where there is none or nobody named it."""
+        return (self.endpoint.workload or None) if self.endpoint else None
+
+    def finished(self) -> tuple[Effect, ...]:
+        """The effects of the request's end: everything that it had started is over."""
+        return tuple(
+            RequestFinished(effect.cluster, effect.endpoint)
+            for effect in self.effects
+            if isinstance(effect, RequestStarted)
+        )
+
+    def to_builtins(self) -> dict[str, Any]:
+        """The decision as plain JSON values, for `--json` and for other languages. Every field is present."""
+        return {
+            "outcome": msgspec.to_builtins(self.outcome),
+            "rule": msgspec.to_builtins(self.rule),
+            "route": self.route,
+            "cluster": self.cluster,
+            "subset": self.subset,
+            "pod": self.pod,
+            "endpoint": str(self.endpoint.key) if self.endpoint else None,
+            "request": {
+                "method": self.request.method,
+                "authority": self.request.authority,
+                "path": self.request.path,
+                "headers": [list(line) for line in self.request.headers],
+            },
+            "effects": msgspec.to_builtins(self.effects),
+            "trace": msgspec.to_builtins(self.trace),
+        }

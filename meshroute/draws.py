@@ -1,0 +1,57 @@
+"""Draws: every random value that a decision may consume, by name.
+
+Source    spec/draws.md DRAW-1 to DRAW-4
+Inputs    a seed and an ordinal (which decision of a run this is), or the very numbers that a proxy drew.
+Exactness a draw is XXH64(ordinal as eight little-endian bytes, then the name in ASCII; seed). It depends on nothing
+          else, so one decision never shifts the draws of another, and any language can reproduce it.
+Errors    ValueError for numbers that are not unsigned 64-bit integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from xxhash import xxh64_intdigest
+
+from meshroute.hashing import MASK64
+
+STREAM: Final = "stream"
+"""Drawn once for a request: picks the weighted cluster."""
+PRIORITY: Final = "priority"
+"""Drawn once for a host selection; the random policy uses the same number for the host, as Envoy does."""
+KEY: Final = "key"
+"""Stands in for the request hash when a consistent-hash cluster meets a request without one."""
+
+
+def host_choice(number: int) -> str:
+    """The name of the draw behind the n-th host that least request looks at."""
+    return f"host.{number}"
+
+
+class Draws(msgspec.Struct, frozen=True, gc=False):
+    """Random values of one decision, unsigned 64-bit, each asked for by name.
+
+    `given` pins some of them; what is not pinned is derived from `seed` and `ordinal`.
+    """
+
+    seed: int = 0
+    ordinal: int = 0
+    given: Mapping[str, int] = {}
+
+    @staticmethod
+    def of(seed: int = 0, ordinal: int = 0, given: Mapping[str, int] | None = None) -> Draws:
+        """Draws for decision number `ordinal` of a run with this seed. Raises ValueError outside 0..2^64-1."""
+        for name, value in {"seed": seed, "ordinal": ordinal, **(given or {})}.items():
+            if not 0 <= value <= MASK64:
+                raise ValueError(f"draw `{name}` must be an unsigned 64-bit integer, got {value}")
+        return Draws(seed, ordinal, given or {})
+
+    def __getitem__(self, name: str) -> int:
+        """The draw of that name: an unsigned 64-bit integer."""
+        if self.given:
+            value = self.given.get(name)
+            if value is not None:
+                return value
+        return xxh64_intdigest(self.ordinal.to_bytes(8, "little") + name.encode(), self.seed)

@@ -1,0 +1,1 @@
+"""Patterns to predicates: which virtual host an authority finds, which route a request meets."""

@@ -1,0 +1,89 @@
+"""Predicates: one closure for each shape of condition.
+
+Source    spec/match.md MATCH-1 to MATCH-12; envoyproxy/envoy:
+          source/common/{router/config_impl.cc,http/header_utility.cc}
+Inputs    table values; requests in wire form. Exactness: bytes are compared, only ASCII letters fold.
+Errors    Re2SyntaxError where a pattern is not RE2's, when the predicate is made. Asking never raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias, assert_never
+
+from meshroute.match.re2 import compile_full
+from meshroute.names import ascii_lower
+from meshroute.request import Request
+from meshroute.table import Exact, HeaderMatch, PathMatch, Pattern, Prefix, Present, QueryMatch, TextMatch
+
+TextPredicate: TypeAlias = Callable[[str], bool]
+RequestPredicate: TypeAlias = Callable[[Request], bool]
+
+
+def text_predicate(wanted: TextMatch) -> TextPredicate:
+    """Whether one text satisfies the condition."""
+    match wanted:
+        case Exact(value, ignore_case=False):
+            return value.__eq__
+        case Exact(value):
+            folded = ascii_lower(value)
+            return lambda text: ascii_lower(text) == folded
+        case Prefix(value, ignore_case=False):
+            return lambda text: text.startswith(value)
+        case Prefix(value):
+            folded = ascii_lower(value)
+            return lambda text: ascii_lower(text).startswith(folded)
+        case Pattern(regex):
+            return compile_full(regex).matches_all_of
+        case Present():
+            return lambda _: True
+        case _:
+            assert_never(wanted)
+
+
+def path_predicate(wanted: PathMatch) -> RequestPredicate:
+    """Whether the path without its query satisfies the condition."""
+    holds = text_predicate(wanted)
+    return lambda request: holds(request.plain_path)
+
+
+def header_predicate(wanted: HeaderMatch) -> RequestPredicate:
+    """Whether some value of the header satisfies the condition, or none does if it is inverted."""
+    name, invert = wanted.name, wanted.invert
+    if isinstance(wanted.value, Present):
+        return lambda request: (name in request.fields) != invert
+    holds = text_predicate(wanted.value)
+    if wanted.missing_is_empty:
+        return lambda request: any(map(holds, request.fields.get(name, ("",)))) != invert
+
+    def some_value(request: Request) -> bool:
+        values = request.fields.get(name)
+        # A missing header fails an inverted condition too: Envoy asks for the header before it asks for its value.
+        return values is not None and any(map(holds, values)) != invert
+
+    return some_value
+
+
+def query_value(query: str | None, name: str) -> str | None:
+    """The first parameter of that name, as written; None where it is not sent. `?k` and `?k=` both send ``.
+
+    >>> query_value("a=1&k=%41&k=2", "k")
+    '%41'
+    """
+    if query is not None:
+        for piece in query.split("&"):
+            key, _, value = piece.partition("=")
+            if key == name:
+                return value
+    return None
+
+
+def query_predicate(wanted: QueryMatch) -> RequestPredicate:
+    """Whether the first parameter of the name satisfies the condition."""
+    holds, name = text_predicate(wanted.value), wanted.name
+
+    def first_value(request: Request) -> bool:
+        value = query_value(request.query, name)
+        return value is not None and holds(value)
+
+    return first_value

@@ -1,0 +1,107 @@
+"""Mesh: manifests in, routers out.
+
+Source    docs/reference.md
+Inputs    files and folders (`load`), text (`loads`), or manifests built in Python (`Mesh`).
+Errors    ManifestError with every diagnostic when one of them is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from os import PathLike, fspath
+from typing import Final, TypeVar
+
+from meshroute.compile.check import check, check_rules
+from meshroute.compile.destination import DestinationRules
+from meshroute.compile.istio import sidecar_table
+from meshroute.compile.registry import build
+from meshroute.compile.viewpoint import MeshConfig, Sidecar
+from meshroute.diagnostics import Diagnostic, ManifestError, Severity, in_order
+from meshroute.load import load_paths, load_text
+from meshroute.manifest import Resource
+from meshroute.manifest.istio import DestinationRule, VirtualService
+from meshroute.manifest.kubernetes import Deployment, EndpointSlice, Pod, Service
+from meshroute.names import DEFAULT_NAMESPACE
+from meshroute.router import Router
+
+K = TypeVar("K", bound=Resource)
+_DEFAULT_CONFIG: Final = MeshConfig()
+_DEFAULT_SIDECAR: Final = Sidecar()
+
+
+class Mesh:
+    """Everything that was loaded. It never changes; `diagnostics` has the warnings and notes about it."""
+
+    __slots__ = ("_registry", "_routers", "_rules", "_virtual_services", "config", "diagnostics", "resources")
+
+    def __init__(
+        self,
+        resources: Sequence[Resource],
+        diagnostics: Sequence[Diagnostic] = (),
+        config: MeshConfig = _DEFAULT_CONFIG,
+        drafts: Sequence[Resource] = (),
+    ) -> None:
+        """A mesh of these resources. `diagnostics` are what loading them had to say, errors about `drafts` among them:
+        those are looked at for what else is wrong, and decide nothing. Raises ManifestError."""
+
+        def every(kind: type[K]) -> list[K]:
+            return [one for one in resources if isinstance(one, kind)]
+
+        self.resources: Final = tuple(resources)
+        self.config: Final = config
+        self._virtual_services: Final = every(VirtualService)
+        rules = every(DestinationRule)
+        self._rules: Final = DestinationRules(rules, config.domain)
+        self._registry, assumed = build(
+            every(Service), every(EndpointSlice), every(Pod), every(Deployment), config.domain
+        )
+        said = [*diagnostics, *assumed, *check(self._registry, self._virtual_services, rules, config.domain)]
+        for draft in drafts:
+            if isinstance(draft, VirtualService):
+                said += check_rules(draft)
+        self.diagnostics: Final = in_order(said)
+        if any(one.severity is Severity.ERROR for one in self.diagnostics):
+            raise ManifestError(self.diagnostics)
+        self._routers: dict[tuple[object, ...], Router] = {}
+
+    def router(self, viewpoint: Sidecar = _DEFAULT_SIDECAR) -> Router:
+        """What the proxy at this viewpoint would do; without one, a sidecar in namespace `default` without labels."""
+        key = (viewpoint.namespace, tuple(sorted(viewpoint.labels.items())), viewpoint.locality)
+        router = self._routers.get(key)
+        if router is None:
+            table = sidecar_table(self._registry, self._virtual_services, self._rules, viewpoint, self.config)
+            router = self._routers[key] = Router(table)
+        return router
+
+
+def load(
+    *paths: str | PathLike[str],
+    namespace: str = DEFAULT_NAMESPACE,
+    strict: bool = True,
+    repair: bool | Collection[str] = False,
+    config: MeshConfig = _DEFAULT_CONFIG,
+) -> Mesh:
+    """The mesh of the manifests in these files and folders.
+
+    `namespace` is given to objects that name none, as `kubectl apply -n` does. `strict=False` drops unknown fields
+    with a warning, as a non-strict API client does; otherwise they are errors. `repair` reads known slips as they were
+    meant, one diagnostic each: True for all of them, or the `repaired-...` codes to allow.
+
+    Raises ManifestError with all diagnostics if any is an error.
+    """
+    loaded = load_paths([fspath(path) for path in paths], namespace=namespace, strict=strict, repair=repair)
+    return Mesh(loaded.resources, loaded.diagnostics, config, loaded.drafts)
+
+
+def loads(
+    text: str | bytes,
+    source: str = "inline",
+    *,
+    namespace: str = DEFAULT_NAMESPACE,
+    strict: bool = True,
+    repair: bool | Collection[str] = False,
+    config: MeshConfig = _DEFAULT_CONFIG,
+) -> Mesh:
+    """The mesh of manifests in a text, which diagnostics call `source`. Otherwise as `load`; reads no file."""
+    loaded = load_text(text, source, namespace=namespace, strict=strict, repair=repair)
+    return Mesh(loaded.resources, loaded.diagnostics, config, loaded.drafts)

@@ -1,0 +1,223 @@
+"""Request: an HTTP request as the proxy sees it, normalised once.
+
+Source    spec/request.md REQ-1 to REQ-7; envoyproxy/envoy: source/common/http (header maps, path utility)
+Inputs    `Request.of` takes text (sent as UTF-8) and bytes; `Request` takes wire form, one character for each byte.
+Exactness header names are lower-cased, values trimmed of blanks, single-slot headers joined with `,`; the path is cut
+          at its fragment and at its query. Nothing is decoded. All of it happens here, so that deciding does none of
+          it.
+Errors    RequestError, for what no client can send or no proxy would route.
+Left out  dot segments, escaped slashes and repeated slashes stay as written: see docs/decisions.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec.structs import force_setattr
+
+from meshroute.names import ascii_lower, is_ip, unwire, wire
+
+DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
+
+SINGLE_SLOT_HEADERS: Final = frozenset(
+    """
+    accept accept-encoding access-control-request-headers access-control-request-method
+    access-control-request-private-network authorization cache-control content-encoding content-type expect
+    grpc-accept-encoding grpc-timeout if-match if-modified-since if-none-match if-range if-unmodified-since origin
+    pragma proxy-status referer user-agent via x-client-trace-id x-envoy-decorator-operation
+    x-envoy-downstream-service-cluster x-envoy-external-address x-envoy-original-path x-forwarded-for x-forwarded-host
+    x-forwarded-port x-forwarded-proto x-request-id
+    """.split()
+)
+"""Headers of which Envoy keeps one value: repeated lines are joined with `,` before anything matches them."""
+
+HeaderLines = Mapping[str, str | bytes | Iterable[str | bytes]] | Iterable[tuple[str, str | bytes]]
+"""Headers as callers have them: a mapping (several lines as a list) or pairs in order."""
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_BAD_IN_VALUE = re.compile(r"[\x00\r\n]")
+_BAD_IN_TARGET = re.compile(r"[\x00-\x20\x7f]")
+_BAD_IN_AUTHORITY = re.compile(r"[\x00-\x20\x7f/?#\\@]")
+
+
+class RequestError(ValueError):
+    """Not a request that a client could send to a proxy."""
+
+
+class Request(msgspec.Struct, frozen=True, eq=False):
+    """One HTTP request, in wire form.
+
+    `authority` is the Host, with its port if the client sent one; `path` has the query; `headers` are lines in order.
+    `port` is the port that the client connects to, from which a sidecar knows the listener: that of the authority, or
+    the scheme's own. `source_ip` and `destination_ip` are the connection's ends, empty where nobody knows them.
+
+    `plain_path`, `query` and `fields` are derived: the path without its query, the query (None without `?`), and the
+    values of each header by lower-case name, `:method`, `:scheme`, `:authority`, `:path` and `host` among them.
+    """
+
+    method: str
+    authority: str
+    path: str
+    headers: tuple[tuple[str, str], ...] = ()
+    scheme: str = "http"
+    port: int = 0
+    source_ip: str = ""
+    destination_ip: str = ""
+    plain_path: str = ""
+    query: str | None = None
+    fields: Mapping[str, tuple[str, ...]] = {}
+
+    def __post_init__(self) -> None:
+        if not _TOKEN.fullmatch(self.method):
+            raise RequestError(f"method `{self.method}` is not an HTTP token, such as `GET`")
+        if self.scheme not in DEFAULT_PORTS:
+            raise RequestError(f"scheme `{self.scheme}` is not one of `http`, `https`")
+        authority, path = self.authority, self.path
+        for text in (authority, path, *(value for _, value in self.headers)):
+            if not text.isascii() and max(text) > "\xff":
+                raise RequestError(f"`{text}` is not in wire form; Request.of takes text as it is")
+        if not authority or _BAD_IN_AUTHORITY.search(authority):
+            raise RequestError(f"authority `{self.authority}` is not a host name or address with an optional port")
+        if not path.startswith("/"):
+            raise RequestError(f"path `{self.path}` does not start with `/`")
+        if _BAD_IN_TARGET.search(path):
+            raise RequestError(f"path `{self.path}` has a blank or control character; write it percent-encoded")
+        if not 0 <= self.port <= 65535:
+            raise RequestError(f"port {self.port} is not between 1 and 65535")
+        for side in (self.source_ip, self.destination_ip):
+            if side and not is_ip(side):
+                raise RequestError(f"`{side}` is not an IP address")
+        path = path.partition("#")[0]
+        plain, mark, query = path.partition("?")
+        lines = tuple(_line(name, value) for name, value in self.headers)
+        for name, value in (
+            ("path", path),
+            ("headers", lines),
+            ("port", self.port or _port_of(authority) or DEFAULT_PORTS[self.scheme]),
+            ("plain_path", plain),
+            ("query", query if mark else None),
+            ("fields", _fields(self.method, self.scheme, authority, path, lines)),
+        ):
+            force_setattr(self, name, value)
+
+    @staticmethod
+    def of(
+        method: str,
+        url: str,
+        headers: HeaderLines = (),
+        *,
+        port: int = 0,
+        source_ip: str = "",
+        destination_ip: str = "",
+    ) -> Request:
+        """The request that a client sends for an absolute URL. A `host` header replaces the URL's authority.
+
+        Raises RequestError for a URL without scheme or host, with a user, or with characters that must be encoded.
+        """
+        if _BAD_IN_TARGET.search(url):
+            raise RequestError(f"URL `{url}` has a blank or control character; write it percent-encoded")
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            raise RequestError(f"URL `{url}` cannot be read: {error}") from error
+        if parts.scheme not in DEFAULT_PORTS or not parts.netloc:
+            raise RequestError(f"URL `{url}` must be absolute, such as `http://web.shop.svc.cluster.local/cart?id=1`")
+        if "@" in parts.netloc:
+            raise RequestError(f"URL `{url}` has a user in it; send an `authorization` header instead")
+        lines = list(_pairs(headers))
+        hosts = [value for name, value in lines if name.lower() == "host"]
+        if len(hosts) > 1:
+            raise RequestError("more than one `host` header")
+        # A client connects where the URL says, whatever the Host header claims.
+        return Request(
+            method=method,
+            authority=wire(hosts[0]).strip(" \t") if hosts else wire(parts.netloc),
+            path=wire((parts.path or "/") + ("?" + parts.query if "?" in url.partition("#")[0] else "")),
+            headers=tuple((name, wire(value)) for name, value in lines if name.lower() != "host"),
+            scheme=parts.scheme,
+            port=port or _port_of(parts.netloc) or DEFAULT_PORTS[parts.scheme],
+            source_ip=source_ip,
+            destination_ip=destination_ip,
+        )
+
+    @property
+    def url(self) -> str:
+        """For people: the URL again, with bytes that are UTF-8 shown as text."""
+        return unwire(f"{self.scheme}://{self.authority}{self.path}")
+
+    def _key(self) -> tuple[object, ...]:
+        return (
+            self.method,
+            self.scheme,
+            self.authority,
+            self.path,
+            self.headers,
+            self.port,
+            self.source_ip,
+            self.destination_ip,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return self._key() == other._key() if isinstance(other, Request) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+
+def host_of(authority: str) -> str:
+    """The authority up to its port colon: the last `:` that no `]` follows. What follows it need not be a number."""
+    colon = authority.rfind(":")
+    return authority if colon < 0 or authority.rfind("]") > colon else authority[:colon]
+
+
+def _port_of(authority: str) -> int:
+    """The port written in an authority; 0 where there is none. Raises RequestError for one that cannot be a port."""
+    text = authority[len(host_of(authority)) + 1 :]
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= 65535):
+        raise RequestError(f"`{text}` in authority `{authority}` is not a port between 1 and 65535")
+    return int(text)
+
+
+def _pairs(headers: HeaderLines) -> Iterable[tuple[str, str | bytes]]:
+    if not isinstance(headers, Mapping):
+        return headers
+    return (
+        (name, line)
+        for name, value in headers.items()
+        for line in ((value,) if isinstance(value, (str, bytes)) else value)
+    )
+
+
+def _line(name: str, text: str) -> tuple[str, str]:
+    if not _TOKEN.fullmatch(name):
+        raise RequestError(f"header name `{name}` is not an HTTP token, such as `x-user`")
+    if _BAD_IN_VALUE.search(text):
+        raise RequestError(f"header `{name}` has a line break or NUL in its value")
+    return ascii_lower(name), text.strip(" \t")
+
+
+def _fields(
+    method: str, scheme: str, authority: str, path: str, lines: tuple[tuple[str, str], ...]
+) -> dict[str, tuple[str, ...]]:
+    fields: dict[str, tuple[str, ...]] = {
+        ":method": (method,),
+        ":scheme": (scheme,),
+        ":authority": (authority,),
+        "host": (authority,),
+        ":path": (path,),
+    }
+    for name, value in lines:
+        before = fields.get(name)
+        if before is None:
+            fields[name] = (value,)
+        elif name in SINGLE_SLOT_HEADERS:
+            fields[name] = (f"{before[0]},{value}",)
+        else:
+            fields[name] = (*before, value)
+    return fields

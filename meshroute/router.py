@@ -1,0 +1,42 @@
+"""Router: a routing table with its index and its pickers, ready to be asked.
+
+Source    spec/decide.md
+Inputs    a RoutingTable, from a mesh, from JSON, or built by hand.
+Errors    TableError or Re2SyntaxError when it is made of a table that a proxy would refuse; deciding never raises.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from meshroute.decide import Plan, decide
+from meshroute.decision import Decision
+from meshroute.draws import Draws
+from meshroute.request import Request
+from meshroute.state import State
+from meshroute.table import RoutingTable
+from meshroute.trace import Step
+
+_FRESH: Final = State()
+_FIRST: Final = Draws()
+
+
+class Router:
+    """One data plane's answers. It never changes: the same question has the same answer."""
+
+    __slots__ = ("_plan", "table")
+
+    def __init__(self, table: RoutingTable) -> None:
+        self.table: Final = table
+        self._plan: Final = Plan(table)
+
+    def decide(self, request: Request, state: State = _FRESH, draws: Draws = _FIRST) -> Decision:
+        """Where the request goes, given what was before and what is drawn. See `Decision`."""
+        return decide(self._plan, request, state, draws)
+
+    def explain(self, request: Request, state: State = _FRESH, draws: Draws = _FIRST) -> Decision:
+        """The same decision, with every step that led to it in `trace`."""
+        steps: list[Step] = []
+        return replace(decide(self._plan, request, state, draws, steps), trace=tuple(steps))

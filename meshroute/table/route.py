@@ -1,0 +1,94 @@
+"""Virtual hosts and their routes, in the order in which a proxy tries them.
+
+Source    spec/route.md ROUTE-1 to ROUTE-6; envoyproxy/envoy: api/envoy/config/route/v3/route_components.proto
+Inputs    text in wire form; header names in lower case.
+Errors    none: a table is valid by what compiles it, and `Router` refuses one that a proxy would refuse.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from meshroute.names import ClusterName
+from meshroute.table.match import RouteMatch
+
+
+class RuleRef(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """Where a route was written: the resource, the field path inside it, and the place in the text.
+
+    `line` is 0 and `file` empty for a resource that was built in Python.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+    path: str
+    file: str = ""
+    line: int = 0
+
+    def __str__(self) -> str:
+        place = f" ({self.file}:{self.line})" if self.line else ""
+        return f"{self.kind} {self.namespace}/{self.name} {self.path}{place}"
+
+
+class WeightedCluster(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """One of the clusters that share a route's requests. Weights are relative; their sum may be anything above 0."""
+
+    cluster: ClusterName
+    weight: int = 1
+
+
+class HashOnHeader(msgspec.Struct, frozen=True, tag="header", gc=False, forbid_unknown_fields=True):
+    """The values of a header, sorted and chained, are the key. No such header: no key from this policy."""
+
+    name: str
+
+
+HashPolicy: TypeAlias = HashOnHeader
+
+
+class Forward(msgspec.Struct, frozen=True, tag="forward", gc=False, forbid_unknown_fields=True):
+    """Send to one of the clusters. `hash_policies` make the key that consistent-hash clusters ask for."""
+
+    clusters: tuple[WeightedCluster, ...]
+    hash_policies: tuple[HashPolicy, ...] = ()
+
+
+class Respond(msgspec.Struct, frozen=True, tag="respond", gc=False, forbid_unknown_fields=True):
+    """Answer without asking anybody."""
+
+    status: int
+    body: str = ""
+
+
+Action: TypeAlias = Forward | Respond
+
+
+class Route(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """One line of a virtual host: what it asks, what it does, and the rule it came from (None: no rule, a default)."""
+
+    match: RouteMatch
+    action: Action
+    name: str = ""
+    rule: RuleRef | None = None
+
+
+class VirtualHost(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """The routes of some domains: exact names, `*suffix`, `prefix*` or `*`."""
+
+    name: str
+    domains: tuple[str, ...]
+    routes: tuple[Route, ...]
+
+
+class Listener(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """The virtual hosts behind one port.
+
+    `ignore_port` leaves `:port` out of the authority when a virtual host is looked up.
+    """
+
+    port: int
+    virtual_hosts: tuple[VirtualHost, ...]
+    ignore_port: bool = True

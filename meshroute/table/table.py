@@ -1,0 +1,45 @@
+"""RoutingTable: all that one data plane executes, as a value with a canonical JSON form.
+
+Source    spec/table.md TABLE-1
+Exactness equal tables have equal JSON, byte for byte, and JSON read back is an equal table.
+Errors    TableError for JSON that is not a table, with the path of what is wrong.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from meshroute.names import ClusterName
+from meshroute.table.cluster import Cluster
+from meshroute.table.route import Listener
+
+
+class TableError(ValueError):
+    """Not a routing table, or one that a proxy would refuse."""
+
+
+class RoutingTable(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """Listeners by port, clusters by name, and the cluster that takes what no listener expects.
+
+    `otherwise` names a cluster for ports without a listener; empty means that nothing does: no route.
+    """
+
+    listeners: tuple[Listener, ...]
+    clusters: tuple[Cluster, ...]
+    otherwise: ClusterName = ClusterName("")
+
+    def to_json(self) -> str:
+        """The canonical form: keys sorted, two spaces of indent, a newline at the end."""
+        text = msgspec.json.encode(self, order="sorted")
+        return msgspec.json.format(text, indent=2).decode() + "\n"
+
+    @staticmethod
+    def from_json(text: str | bytes) -> RoutingTable:
+        """The table that `to_json` wrote. Raises TableError."""
+        try:
+            return _DECODER.decode(text)
+        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+            raise TableError(str(error)) from error
+
+
+_DECODER = msgspec.json.Decoder(RoutingTable, strict=True)

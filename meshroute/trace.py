@@ -1,0 +1,127 @@
+"""Trace: the steps of a decision, as values. Rendered elsewhere.
+
+Source    spec/decide.md DECIDE-5
+Inputs    made by `decide` when a trace is asked for, in the order in which a proxy takes the steps.
+Errors    none.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from meshroute.names import ClusterName, EndpointKey
+from meshroute.table import HeaderMatch, PathMatch, QueryMatch, RuleRef
+
+
+class ListenerChosen(msgspec.Struct, frozen=True, tag=True):
+    """The port has routes of its own, or has none and goes to the cluster that takes the rest."""
+
+    port: int
+    known: bool
+
+
+class VirtualHostChosen(msgspec.Struct, frozen=True, tag=True):
+    """The authority found this virtual host by this domain; `name` is empty where none took it."""
+
+    authority: str
+    name: str = ""
+    domain: str = ""
+
+
+class PathDiffers(msgspec.Struct, frozen=True, tag=True):
+    """The path is not what the route asks."""
+
+    path: str
+    wanted: PathMatch
+
+
+class HeaderDiffers(msgspec.Struct, frozen=True, tag=True):
+    """No value of the header satisfies the condition (or one does, and it is inverted). Empty `values`: not sent."""
+
+    wanted: HeaderMatch
+    values: tuple[str, ...]
+
+
+class QueryDiffers(msgspec.Struct, frozen=True, tag=True):
+    """The query parameter is not what the route asks. None: not sent."""
+
+    wanted: QueryMatch
+    value: str | None
+
+
+Because: TypeAlias = PathDiffers | HeaderDiffers | QueryDiffers
+
+
+class RouteSkipped(msgspec.Struct, frozen=True, tag=True):
+    """A route that did not match, with the first condition that failed."""
+
+    index: int
+    name: str
+    rule: RuleRef | None
+    because: Because
+
+
+class RouteMatched(msgspec.Struct, frozen=True, tag=True):
+    """The first route whose conditions all hold."""
+
+    index: int
+    name: str
+    rule: RuleRef | None
+
+
+class ClusterDrawn(msgspec.Struct, frozen=True, tag=True):
+    """Weighted clusters: the draw modulo the total falls into the span [low, high) of this cluster."""
+
+    cluster: ClusterName
+    draw: int
+    total: int
+    point: int
+    low: int
+    high: int
+
+
+class HostsNarrowed(msgspec.Struct, frozen=True, tag=True):
+    """Of the cluster's endpoints, how many may be chosen."""
+
+    cluster: ClusterName
+    endpoints: int
+    usable: int
+
+
+class KeyHashed(msgspec.Struct, frozen=True, tag=True):
+    """The request's key, and the header values it came from."""
+
+    header: str
+    values: tuple[str, ...]
+    key: int
+
+
+class KeyMissing(msgspec.Struct, frozen=True, tag=True):
+    """No hash policy gave a key: a random number stands in."""
+
+    draw: int
+
+
+class HostPicked(msgspec.Struct, frozen=True, tag=True):
+    """The policy chose this endpoint, number `index` of the usable ones; `how` says by what, in a few words."""
+
+    policy: str
+    endpoint: EndpointKey
+    workload: str
+    index: int
+    how: str
+
+
+Step: TypeAlias = (
+    ListenerChosen
+    | VirtualHostChosen
+    | RouteSkipped
+    | RouteMatched
+    | ClusterDrawn
+    | HostsNarrowed
+    | KeyHashed
+    | KeyMissing
+    | HostPicked
+)

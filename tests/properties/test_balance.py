@@ -1,0 +1,295 @@
+"""Balancing and hashing: spec/balance.md, spec/hash.md."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import reduce
+from math import ceil
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meshroute import Draws, Request
+from meshroute.balance import Ask, prepare
+from meshroute.balance.candidates import usable
+from meshroute.balance.request_key import chained, request_key
+from meshroute.balance.ring_hash import Ring, build
+from meshroute.hashing import murmur64, rotate_left, xxhash64
+from meshroute.names import ClusterName, EndpointKey
+from meshroute.table import (
+    Cluster,
+    Endpoint,
+    HashOnHeader,
+    Health,
+    LeastRequest,
+    Policy,
+    RandomChoice,
+    RingHash,
+    RoundRobin,
+)
+from tests.strategies.tables import U64, endpoints, policies, values
+
+NOBODY_BUSY: dict[EndpointKey, int] = {}
+
+
+def hosts(count: int, weights: Sequence[int] = ()) -> tuple[Endpoint, ...]:
+    return tuple(Endpoint(f"10.8.{i // 250}.{i % 250}", 80, weight=weights[i] if weights else 1) for i in range(count))
+
+
+def pick(policy: Policy, some: tuple[Endpoint, ...], ask: Ask) -> Endpoint:
+    picker = prepare(Cluster(ClusterName("c"), policy, some), some)
+    assert picker is not None
+    return some[picker.pick(ask)]
+
+
+def ask(
+    draws: dict[str, int] | None = None, cursor: int = 0, active: dict[EndpointKey, int] | None = None, key: int = 0
+) -> Ask:
+    return Ask(Draws.of(given=draws), cursor, active or NOBODY_BUSY, key)
+
+
+class TestBal1Health:
+    """BAL-1: endpoints that are not healthy are never chosen; the others keep their order."""
+
+    @given(endpoints())
+    def test_what_is_left_is_the_healthy_ones_in_order(self, some: tuple[Endpoint, ...]) -> None:
+        """A sub-sequence, with nobody missing."""
+        assert list(usable(some)) == [one for one in some if one.health is Health.HEALTHY]
+
+    @given(endpoints(), policies, st.integers(0, 2**64 - 1), st.integers(0, 9))
+    def test_no_policy_picks_a_sick_one(
+        self, some: tuple[Endpoint, ...], policy: Policy, draw: int, cursor: int
+    ) -> None:
+        """Whatever is drawn; and nobody is picked where nobody is healthy."""
+        picker = prepare(Cluster(ClusterName("c"), policy, some), usable(some))
+        if picker is None:
+            assert not usable(some)
+        else:
+            asked = ask({"priority": draw, "host.0": draw, "host.1": draw >> 3, "host.2": draw >> 7}, cursor, key=draw)
+            assert usable(some)[picker.pick(asked)].health is Health.HEALTHY
+
+
+class TestRr1RoundRobin:
+    """RR-1: endpoint number `cursor mod n`; the cursor keeps its value when endpoints come and go."""
+
+    @given(st.integers(1, 9), st.integers(0, 2**64 - 1))
+    def test_any_n_picks_in_a_row_take_each_endpoint_once(self, size: int, start: int) -> None:
+        """Evenness: no endpoint is ever a turn ahead of another by more than one."""
+        some = hosts(size)
+        picked = [pick(RoundRobin(), some, ask(cursor=start + turn)) for turn in range(size)]
+        assert Counter(picked) == Counter(some)
+
+    @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 100))
+    def test_a_change_of_size_goes_on_from_the_same_count(self, before: int, after: int, cursor: int) -> None:
+        """After any change, the next is the count modulo the new number."""
+        assert pick(RoundRobin(), hosts(before), ask(cursor=cursor)) == hosts(before)[cursor % before]
+        assert pick(RoundRobin(), hosts(after), ask(cursor=cursor + 1)) == hosts(after)[(cursor + 1) % after]
+
+
+class TestRand1Random:
+    """RAND-1: endpoint number `priority mod n`; weights do not count."""
+
+    @given(st.lists(st.integers(1, 9), min_size=1, max_size=9), U64)
+    def test_the_draw_modulo_the_number(self, weights: list[int], draw: int) -> None:
+        """As if all weights were one."""
+        some = hosts(len(weights), weights)
+        assert pick(RandomChoice(), some, ask({"priority": draw})) == some[draw % len(some)]
+
+
+class TestLr1LeastRequest:
+    """LR-1: of the drawn endpoints the one with the fewest requests in flight; a tie keeps the earlier draw."""
+
+    @given(
+        st.integers(1, 5),
+        st.lists(st.integers(0, 30), min_size=2, max_size=4),
+        st.lists(st.integers(0, 3), min_size=5, max_size=5),
+    )
+    def test_the_first_of_the_least_busy_draws(self, size: int, drawn: list[int], busy: list[int]) -> None:
+        """Equal to sorting the draws by how busy they are, stably."""
+        some = hosts(size)
+        active = {one.key: busy[number] for number, one in enumerate(some) if busy[number]}
+        draws = {f"host.{number}": draw for number, draw in enumerate(drawn)}
+        expected = min((draw % size for draw in drawn), key=lambda number: busy[number])
+        assert pick(LeastRequest(len(drawn)), some, ask(draws, active=active)) == some[expected]
+
+    def test_a_busy_endpoint_of_two_is_still_picked_one_time_in_four(self) -> None:
+        """Over all pairs of draws: both hit it, which is one pair of four."""
+        some = hosts(2)
+        active = {some[0].key: 9}
+        picks = Counter(
+            pick(LeastRequest(), some, ask({"host.0": a, "host.1": b}, active=active)) for a in (0, 1) for b in (0, 1)
+        )
+        assert picks == {some[0]: 1, some[1]: 3}
+
+
+def sizes() -> st.SearchStrategy[RingHash]:
+    return st.builds(RingHash, st.sampled_from((1, 2, 3, 16, 64)))
+
+
+weight_lists = st.lists(st.integers(1, 9), min_size=1, max_size=7)
+
+
+@st.composite
+def rings_and_edge_keys(draw: st.DrawFn) -> tuple[Ring, int]:
+    """A ring, and a key on one of its points or one beside it: where off-by-ones live."""
+    ring = build(hosts(7, draw(st.lists(st.integers(1, 9), min_size=7, max_size=7))), draw(sizes()))
+    return ring, (draw(st.sampled_from(ring.points)) + draw(st.sampled_from((-1, 0, 1)))) % 2**64
+
+
+class TestRing1Building:
+    """RING-1: each endpoint holds its share of the scaled ring, entries being hashes of its address and a number."""
+
+    @given(weight_lists, sizes())
+    def test_entries_are_the_hashes_of_address_and_number_in_order(self, weights: list[int], wanted: RingHash) -> None:
+        """Each endpoint's entries are number 0 upwards, and the points ascend."""
+        some = hosts(len(weights), weights)
+        ring = build(some, wanted)
+        held = Counter(ring.owners)
+        assert sorted(ring.points) == list(ring.points)
+        assert sorted(zip(ring.points, ring.owners, strict=True)) == sorted(
+            (xxhash64(f"{one.key}_{replica}".encode()), number)
+            for number, one in enumerate(some)
+            for replica in range(held[number])
+        )
+
+    @given(weight_lists, sizes())
+    def test_an_endpoint_is_at_most_one_entry_from_its_due(self, weights: list[int], wanted: RingHash) -> None:
+        """Due in exact fractions; the doubles of the real thing may cost or give one entry, never two."""
+        total = sum(weights)
+        least = Fraction(min(weights), total)
+        scale = min(ceil(float(least) * wanted.minimum) / least, Fraction(wanted.maximum))
+        held = Counter(build(hosts(len(weights), weights), wanted).owners)
+        assert all(abs(held[number] - scale * weight / total) <= 1 for number, weight in enumerate(weights))
+
+    @given(weight_lists, sizes())
+    def test_the_ring_is_as_large_as_its_running_sum_says(self, weights: list[int], wanted: RingHash) -> None:
+        """The number of entries is the running sum of doubles, rounded up."""
+        total = sum(weights)
+        shares = [weight * 1.0 / total for weight in weights]
+        scale = min(ceil(min(shares) * wanted.minimum) / min(shares), float(wanted.maximum))
+        assert len(build(hosts(len(weights), weights), wanted).points) == ceil(sum(scale * share for share in shares))
+
+    def test_the_sizes_at_which_rounding_gives_the_first_endpoint_an_entry_more(self) -> None:
+        """Of 1 to 300 equal endpoints at the default minimum, exactly these, as Envoy 1.40.0 has it."""
+        uneven = []
+        for size in range(1, 301):
+            held = Counter(build(hosts(size), RingHash()).owners)
+            if len(set(held.values())) > 1:
+                assert held[0] == held[1] + 1
+                assert len({held[number] for number in range(1, size)}) == 1
+                uneven.append(size)
+        assert uneven == [75, 77, 91, 93, 99, 105, 117, 150, 154, 182, 186, 198, 210, 221, 227, 245, 249]
+
+
+class TestRing2Lookup:
+    """RING-2: a key belongs to the first entry at or after it; past the last entry, to the first."""
+
+    @given(rings_and_edge_keys())
+    def test_the_search_agrees_with_a_walk_from_the_start(self, case: tuple[Ring, int]) -> None:
+        """On the points themselves and right beside them."""
+        ring, key = case
+        at_or_after = [number for number, point in enumerate(ring.points) if point >= key]
+        assert ring.entry(key) == (at_or_after or [0])[0]
+
+    @given(rings_and_edge_keys())
+    def test_the_picker_answers_for_the_entry(self, case: tuple[Ring, int]) -> None:
+        """The same as the owner of the entry."""
+        _, key = case
+        some = hosts(7)
+        ring = build(some, RingHash(16))
+        assert pick(RingHash(16), some, ask(key=key)) == some[ring.owners[ring.entry(key)]]
+
+
+class TestRing3Scaling:
+    """RING-3: with the others' entries unchanged, only keys of those that came or went move; otherwise others move
+    too."""
+
+    @given(weight_lists, st.integers(1, 9), st.lists(U64, min_size=1, max_size=50))
+    def test_only_keys_of_a_leaving_endpoint_move_if_the_others_keep_their_entries(
+        self, weights: list[int], factor: int, keys: list[int]
+    ) -> None:
+        """Rings whose survivors hold the same entries before and after: every other key keeps its endpoint."""
+        some = hosts(len(weights) + 1, [*weights, factor])
+        before, after = build(some, RingHash(16)), build(some[:-1], RingHash(16))
+        last = len(weights)
+        kept = [(point, owner) for point, owner in zip(before.points, before.owners, strict=True) if owner != last]
+        if kept != list(zip(after.points, after.owners, strict=True)):
+            # The law says nothing here; make it say something with the ring that the survivors would have kept.
+            after = Ring(tuple(point for point, _ in kept), tuple(owner for _, owner in kept))
+        for key in [*keys, *after.points]:
+            owner = before.owners[before.entry(key)]
+            if owner != last and kept:
+                assert after.owners[after.entry(key)] == owner
+
+    @given(st.integers(1, 6), st.lists(U64, min_size=1, max_size=50))
+    def test_equal_endpoints_with_a_whole_number_of_entries_each_are_stable(self, size: int, keys: list[int]) -> None:
+        """A minimum that the number of endpoints divides both times leaves 64 entries each: growth takes, and only
+        takes."""
+        before = build(hosts(size), RingHash(64 * size))
+        after = build(hosts(size + 1), RingHash(64 * (size + 1)))
+        for key in keys:
+            was, now = before.owners[before.entry(key)], after.owners[after.entry(key)]
+            assert now in (was, size)
+
+    def test_the_textbook_law_is_false_at_the_default_minimum(self) -> None:
+        """From four endpoints to three, 1,024 entries at least: entries each go from 256 to 342, and keys move between
+        survivors. The exact share of the key space, summed over the arcs, is far from none."""
+        before, after = build(hosts(4), RingHash()), build(hosts(3), RingHash())
+        points = sorted({*before.points, *after.points})
+        moved = staying = 0
+        for low, high in zip([points[-1] - 2**64, *points], points, strict=False):
+            was = before.owners[bisect_left(before.points, high) % len(before.points)]
+            now = after.owners[bisect_left(after.points, high) % len(after.points)]
+            if was != 3:
+                staying += high - low
+                moved += (high - low) * (was != now)
+        assert Fraction(1, 10) < Fraction(moved, staying) < Fraction(1, 5)
+
+
+class TestHash1And2:
+    """HASH-1, HASH-2: the two hash functions are deterministic, 64 bits wide, and differ from one text to the next."""
+
+    @given(st.binary(max_size=40), U64)
+    def test_they_fit_64_bits_and_depend_on_every_byte(self, data: bytes, seed: int) -> None:
+        """Changing the last byte changes the hash (a collision would be news)."""
+        other = data[:-1] + bytes([(data[-1] + 1) % 256]) if data else b"x"
+        assert 0 <= xxhash64(data, seed) < 2**64
+        assert 0 <= murmur64(data) < 2**64
+        assert xxhash64(data, seed) != xxhash64(other, seed)
+        assert murmur64(data) != murmur64(other)
+
+
+class TestHash3HeaderKeys:
+    """HASH-3: the values of a header, sorted and chained; a header that is not sent gives no key."""
+
+    @given(st.lists(values, min_size=1, max_size=4))
+    def test_the_order_of_lines_does_not_matter(self, sent: list[str]) -> None:
+        """Reversed and sorted lines hash alike; one line hashes as its text."""
+        assert chained(sent) == chained(sent[::-1]) == chained(sorted(sent))
+        assert chained(sent[:1]) == xxhash64(sent[0].encode("latin-1"))
+        assert chained(sent) == reduce(lambda key, value: xxhash64(value.encode("latin-1"), key), sorted(sent), 0)
+
+    @given(st.lists(values, max_size=3))
+    def test_no_line_no_key(self, sent: list[str]) -> None:
+        """An empty value is a value."""
+        request = Request("GET", "h", "/", tuple(("x-user", value) for value in sent))
+        key = request_key((HashOnHeader("x-user"),), request)
+        assert key == (chained(sent) if sent else None)
+
+
+class TestHash4Combination:
+    """HASH-4: key = hash XOR rotl(key, 1) for each policy that has a hash."""
+
+    @given(st.lists(st.sampled_from(("a", "b", "missing")), max_size=5))
+    def test_folding_by_hand_gives_the_same_key(self, names: list[str]) -> None:
+        """Policies without a value are passed over, not counted as zero."""
+        request = Request("GET", "h", "/", (("a", "1"), ("b", "2")))
+        key: int | None = None
+        for name in names:
+            if name != "missing":
+                found = xxhash64({"a": b"1", "b": b"2"}[name])
+                key = found if key is None else rotate_left(key, 1) ^ found
+        assert request_key([HashOnHeader(name) for name in names], request) == key

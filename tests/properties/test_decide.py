@@ -1,0 +1,263 @@
+"""Decisions as a whole: spec/decide.md, spec/table.md, spec/balance.md ORIG-1, spec/hash.md HASH-5."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from meshroute import Draws, Failed, Forwarded, Request, Responded, Router, RoutingTable, State, TableError
+from meshroute.match.scan import find_host, first_match
+from meshroute.names import ClusterName
+from meshroute.table import Cluster, Forward, HashOnHeader, OriginalDestination, RingHash
+from meshroute.trace import KeyHashed, KeyMissing
+from tests.strategies.tables import U64, requests, tables
+
+ROOT = Path(__file__).parents[2]
+
+states = st.builds(
+    State,
+    st.dictionaries(st.sampled_from((ClusterName("one"), ClusterName("two"))), U64),
+    st.just({}),
+)
+
+
+class TestDecide1NoRoute:
+    """DECIDE-1: no virtual host, or no route in it: 404, flag NR."""
+
+    @given(tables(), requests(), U64)
+    def test_exactly_the_requests_that_no_route_takes(self, table: RoutingTable, sent: Request, seed: int) -> None:
+        """By the plain scan of the table."""
+        decision = Router(table).decide(sent, draws=Draws.of(seed))
+        found = find_host(table.listeners[0], sent.authority)
+        routed = found is not None and first_match(found[0].routes, sent) is not None
+        if sent.port == 80:
+            assert (decision.outcome == Failed(404, "NR", "route_not_found")) == (not routed)
+        elif not table.otherwise:
+            assert decision.outcome == Failed(404, "NR", "route_not_found")
+
+
+class TestDecide2NoCluster:
+    """DECIDE-2: a cluster that does not exist: 503, flag NC, for the requests that are sent there and no others."""
+
+    @given(tables(), requests(), U64)
+    def test_exactly_where_the_chosen_cluster_is_not_in_the_table(
+        self, table: RoutingTable, sent: Request, seed: int
+    ) -> None:
+        """Nothing is drawn anew: the cluster is still named."""
+        decision = Router(table).decide(sent, draws=Draws.of(seed))
+        known = {cluster.name for cluster in table.clusters}
+        missing = decision.cluster is not None and decision.cluster not in known
+        assert (decision.outcome == Failed(503, "NC", "cluster_not_found")) == missing
+
+
+class TestDecide3NoHost:
+    """DECIDE-3: a cluster without a healthy endpoint: 503, flag UH."""
+
+    @given(tables(), requests(), U64)
+    def test_exactly_where_nobody_is_healthy(self, table: RoutingTable, sent: Request, seed: int) -> None:
+        """And where somebody is, a healthy endpoint of that cluster is chosen."""
+        decision = Router(table).decide(sent, draws=Draws.of(seed))
+        clusters = {cluster.name: cluster for cluster in table.clusters}
+        if decision.cluster in clusters:
+            healthy = [one for one in clusters[decision.cluster].endpoints if one.health == "healthy"]
+            if healthy:
+                assert decision.outcome == Forwarded()
+                assert decision.endpoint in healthy
+            else:
+                assert isinstance(decision.outcome, Failed)
+                assert decision.outcome.flag == "UH"
+                assert decision.outcome.status == (503 if sent.port == 80 else 0)
+
+
+_CHILD = """
+import json, sys
+from meshroute import Draws, Request, Router, RoutingTable
+for line in sys.stdin:
+    case = json.loads(line)
+    headers = tuple(map(tuple, case["headers"]))
+    request = Request(case["method"], case["authority"], case["path"], headers, port=case["port"])
+    decision = Router(RoutingTable.from_json(case["table"])).explain(request, draws=Draws.of(case["seed"]))
+    print(json.dumps(decision.to_builtins(), sort_keys=True))
+"""
+
+
+class TestDecide4Purity:
+    """DECIDE-4: the same input, the same decision, in any process; deciding touches nothing."""
+
+    # Starting two interpreters costs a second, so: few examples of many cases each, and no shrinking of what differs.
+    @settings(max_examples=8, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @given(st.lists(st.tuples(tables(), requests(), U64), min_size=5, max_size=5))
+    def test_other_processes_with_other_hash_seeds_agree(self, cases: list[tuple[RoutingTable, Request, int]]) -> None:
+        """Two children, two PYTHONHASHSEEDs, and this process: byte for byte."""
+        lines, expected = "", ""
+        for table, sent, seed in cases:
+            case = {name: getattr(sent, name) for name in ("method", "authority", "path", "headers", "port")}
+            lines += json.dumps({**case, "table": table.to_json(), "seed": seed}) + "\n"
+            decision = Router(table).explain(sent, draws=Draws.of(seed))
+            expected += json.dumps(decision.to_builtins(), sort_keys=True) + "\n"
+        for hash_seed in ("0", "1"):
+            environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
+            command = [sys.executable, "-c", _CHILD]
+            child = subprocess.run(command, input=lines, capture_output=True, text=True, env=environment, check=False)
+            assert (child.stdout, child.stderr) == (expected, "")
+
+    @given(tables(), requests(), states, U64)
+    def test_no_audit_event_is_raised(self, table: RoutingTable, sent: Request, state: State, seed: int) -> None:
+        """No file, socket, process, import, clock or generator: the interpreter would report each of them."""
+        router, draws = Router(table), Draws.of(seed)
+        with watched() as events:
+            router.decide(sent, state, draws)
+            router.explain(sent, state, draws)
+        assert events == []
+
+    @given(tables(), requests(), states, U64)
+    def test_arguments_are_unchanged(self, table: RoutingTable, sent: Request, state: State, seed: int) -> None:
+        """Compared with deep copies taken before; and asking again gives the same answer."""
+        router, draws = Router(table), Draws.of(seed)
+        before = (table.to_json(), msgspec.to_builtins(sent), copy.deepcopy(msgspec.to_builtins(state)), repr(draws))
+        decision = router.decide(sent, state, draws)
+        assert (table.to_json(), msgspec.to_builtins(sent), msgspec.to_builtins(state), repr(draws)) == before
+        assert router.decide(sent, state, draws) == decision == Router(table).decide(sent, state, draws)
+
+    def test_the_watch_sees_what_it_must(self) -> None:
+        """A test of the test: files, imports, clocks by time zone, sockets and randomness from the system are
+        reported."""
+        with watched() as events:
+            open(os.devnull).close()
+            exec("1")
+        assert [name for name, _ in events][:1] == ["open"]
+        assert "exec" in [name for name, _ in events]
+
+
+class watched:
+    """Audit events while the block runs, the hook's own aside. Hooks cannot be removed, so one serves all."""
+
+    _listening: list[tuple[str, object]] | None = None
+    _installed = False
+
+    def __enter__(self) -> list[tuple[str, object]]:
+        if not watched._installed:
+            sys.addaudithook(watched._hook)
+            watched._installed = True
+        watched._listening = []
+        return watched._listening
+
+    def __exit__(self, *_: object) -> None:
+        watched._listening = None
+
+    @staticmethod
+    def _hook(name: str, arguments: tuple[object, ...]) -> None:
+        if watched._listening is not None:
+            watched._listening.append((name, arguments))
+
+
+class TestDecide5Explaining:
+    """DECIDE-5: explaining gives the same decision and, besides, the steps that led to it."""
+
+    @given(tables(), requests(), states, U64)
+    def test_explain_is_decide_with_a_trace(self, table: RoutingTable, sent: Request, state: State, seed: int) -> None:
+        """Everything but the trace is equal, and the trace is never empty."""
+        router, draws = Router(table), Draws.of(seed)
+        explained = router.explain(sent, state, draws)
+        assert explained.trace
+        assert msgspec.structs.replace(explained, trace=()) == router.decide(sent, state, draws)
+
+
+class TestOrig1OriginalDestination:
+    """ORIG-1: original destination forwards to the address that the client connected to."""
+
+    @given(tables(), requests(), st.sampled_from(("", "192.0.2.1", "2001:db8::1")))
+    def test_the_address_is_the_client_s_own(self, table: RoutingTable, sent: Request, address: str) -> None:
+        """And nothing is chosen or remembered."""
+        same = tuple(Cluster(one.name, OriginalDestination()) for one in table.clusters)
+        asked = Router(msgspec.structs.replace(table, clusters=same))
+        decision = asked.decide(msgspec.structs.replace(sent, destination_ip=address))
+        if isinstance(decision.outcome, Forwarded):
+            assert (decision.endpoint.address if decision.endpoint else "") == address
+            assert decision.effects == ()
+
+
+class TestHash5NoKey:
+    """HASH-5: without any key the draw `key` stands in."""
+
+    @given(tables(), requests(), U64, U64)
+    def test_the_drawn_key_decides_exactly_where_no_header_does(
+        self, table: RoutingTable, sent: Request, seed: int, key: int
+    ) -> None:
+        """The trace says which it was, and the header that gave it was sent."""
+        rings = tuple(Cluster(one.name, RingHash(16), one.endpoints) for one in table.clusters)
+        router = Router(msgspec.structs.replace(table, clusters=rings))
+        decision = router.explain(sent, draws=Draws.of(seed, 0, {"key": key}))
+        missing = [step for step in decision.trace if isinstance(step, KeyMissing)]
+        hashed = [step for step in decision.trace if isinstance(step, KeyHashed)]
+        assert all(step.draw == key for step in missing)
+        if isinstance(decision.outcome, Forwarded):
+            assert bool(missing) != bool(hashed)
+            assert all(sent.fields[step.header] == step.values for step in hashed)
+
+
+class TestRoute1AndRoute4Outcomes:
+    """ROUTE-4: a fixed answer has its status and body, and asks nobody."""
+
+    @given(tables(), requests())
+    def test_a_fixed_answer_touches_no_cluster(self, table: RoutingTable, sent: Request) -> None:
+        """No cluster, no endpoint, no effect."""
+        decision = Router(table).decide(sent)
+        if isinstance(decision.outcome, Responded):
+            assert (decision.cluster, decision.endpoint, decision.effects) == (None, None, ())
+
+
+class TestTable1Json:
+    """TABLE-1: a routing table has one JSON form, and reading it gives an equal table."""
+
+    @given(tables())
+    def test_there_and_back(self, table: RoutingTable) -> None:
+        """Equal tables, equal text, and the text is in order."""
+        text = table.to_json()
+        assert RoutingTable.from_json(text) == table
+        assert RoutingTable.from_json(text).to_json() == text
+        assert json.dumps(json.loads(text), indent=2, sort_keys=True, ensure_ascii=False) + "\n" == text
+
+    @given(tables())
+    def test_a_field_that_does_not_exist_is_refused(self, table: RoutingTable) -> None:
+        """At the top and inside."""
+        for inside in (False, True):
+            raw = json.loads(table.to_json())
+            (raw["clusters"][0] if inside else raw)["x"] = 1
+            with pytest.raises(TableError, match="unknown field `x`"):
+                RoutingTable.from_json(json.dumps(raw))
+
+    def test_tables_that_a_proxy_refuses_are_refused(self) -> None:
+        """Ports and clusters twice, domains twice, weights that sum to nothing."""
+        good = RoutingTable.from_json(_TABLE)
+        assert Router(good).table == good
+        for old, new, reason in (
+            ('"domains": ["a"]', '"domains": ["a", "A"]', "claim the domain `A`"),
+            ('"weight": 1', '"weight": 0', "sum to 0"),
+            (' "clusters": [', ' "clusters": [{"name": "c", "policy": {"type": "random"}},', "same name"),
+            ('"listeners": [', '"listeners": [{"port": 80, "virtual_hosts": []},', "same port"),
+        ):
+            with pytest.raises(TableError, match=reason):
+                Router(RoutingTable.from_json(_TABLE.replace(old, new, 1)))
+
+
+_TABLE = """
+{"listeners": [{"port": 80, "virtual_hosts": [{"name": "h", "domains": ["a"], "routes": [
+   {"match": {}, "action": {"type": "forward","clusters": [{"cluster": "c", "weight": 1}]}}]}]}],
+ "clusters": [{"name": "c", "policy": {"type": "random"}}]}
+"""
+
+
+def test_hash_policies_are_read_from_json() -> None:
+    """HASH-3: the tag of a policy survives the way through JSON."""
+    action = Forward((), (HashOnHeader("x"),))
+    assert msgspec.json.decode(msgspec.json.encode(action), type=Forward) == action

@@ -1,0 +1,144 @@
+"""Small routing tables and requests that meet them often.
+
+Bounds: two hosts, four path pieces, three headers with two values. Enough for shadowing, ties and near misses, and
+small enough that a random request meets a random rule more often than not. Nothing is made with the code under test.
+"""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from meshroute import Request
+from meshroute.names import ClusterName
+from meshroute.table import (
+    Cluster,
+    Endpoint,
+    Exact,
+    Forward,
+    HashOnHeader,
+    HeaderMatch,
+    Health,
+    LeastRequest,
+    Listener,
+    PathMatch,
+    Pattern,
+    Policy,
+    Prefix,
+    Present,
+    QueryMatch,
+    RandomChoice,
+    Respond,
+    RingHash,
+    RoundRobin,
+    Route,
+    RouteMatch,
+    RoutingTable,
+    RuleRef,
+    TextMatch,
+    VirtualHost,
+    WeightedCluster,
+)
+
+U64 = st.integers(0, 2**64 - 1)
+HOSTS = ("a.test", "b.test", "x.b.test", "c")
+DOMAINS = ("a.test", "b.test", "*.b.test", "*.test", "c", "c.*", "*")
+PATHS = ("/", "/v", "/v2", "/v2/", "/v2x", "/V2", "/v2/deep", "/w", "/v\xe9")
+HEADERS = ("x-user", "cookie", ":method", "host")
+VALUES = ("", "a", "A", "ab", "GET", "a.test")
+PATTERNS = ("/v2.*", "(?i)/v2", "/[vw].?", ".*", "a|ab", "[^a]*", "/v.")
+
+paths = st.sampled_from(PATHS)
+values = st.sampled_from(VALUES)
+
+
+def path_matches() -> st.SearchStrategy[PathMatch]:
+    """Exact, prefix and pattern, in and without case."""
+    return st.one_of(
+        st.builds(Exact, paths, st.booleans()),
+        st.builds(Prefix, paths | st.just(""), st.booleans()),
+        st.builds(Pattern, st.sampled_from(PATTERNS)),
+    )
+
+
+def text_matches() -> st.SearchStrategy[TextMatch]:
+    """What a header or a query parameter can be asked for."""
+    return st.one_of(
+        st.builds(Exact, values, st.booleans()),
+        st.builds(Prefix, st.sampled_from(VALUES[1:]), st.booleans()),
+        st.builds(Pattern, st.sampled_from(PATTERNS)),
+        st.just(Present()),
+    )
+
+
+def route_matches() -> st.SearchStrategy[RouteMatch]:
+    """Conditions on path, headers and query; often few, so that something matches."""
+    return st.builds(
+        RouteMatch,
+        path_matches(),
+        st.lists(
+            st.builds(HeaderMatch, st.sampled_from(HEADERS), text_matches(), st.booleans(), st.booleans()), max_size=2
+        ).map(tuple),
+        st.lists(st.builds(QueryMatch, st.sampled_from(("k", "q")), text_matches()), max_size=1).map(tuple),
+    )
+
+
+def routes(clusters: tuple[str, ...] = ("one", "two", "gone")) -> st.SearchStrategy[Route]:
+    """A route to one or several clusters, of which one does not exist, or with a fixed answer."""
+    weighted = st.builds(WeightedCluster, st.sampled_from(clusters).map(ClusterName), st.integers(1, 9))
+    forward = st.builds(
+        Forward,
+        st.lists(weighted, min_size=1, max_size=3).map(tuple),
+        st.lists(st.builds(HashOnHeader, st.sampled_from(HEADERS)), max_size=2).map(tuple),
+    )
+    respond = st.builds(Respond, st.integers(200, 599), st.just(""))
+    rule = st.builds(RuleRef, st.just("Rule"), st.just("ns"), st.just("r"), st.integers(0, 99).map("rules[{}]".format))
+    return st.builds(Route, route_matches(), forward | respond, st.just(""), rule | st.none())
+
+
+def endpoints(*, max_size: int = 5) -> st.SearchStrategy[tuple[Endpoint, ...]]:
+    """Distinct addresses, about a third of them sick; weights stay at 1, which is all that these policies read."""
+    healths = st.sampled_from((Health.HEALTHY, Health.HEALTHY, Health.UNHEALTHY))
+    return st.lists(healths, max_size=max_size).map(
+        lambda drawn: tuple(Endpoint(f"10.8.0.{i}", 80, f"ns/pod-{i}", health) for i, health in enumerate(drawn))
+    )
+
+
+policies: st.SearchStrategy[Policy] = st.sampled_from(
+    (RoundRobin(), LeastRequest(), LeastRequest(3), RandomChoice(), RingHash(5), RingHash(64))
+)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> RoutingTable:
+    """A table with up to three virtual hosts on port 80 and two clusters."""
+    domains = draw(st.lists(st.sampled_from(DOMAINS), unique=True, min_size=1, max_size=4))
+    cut = draw(st.integers(1, len(domains)))
+    hosts = tuple(
+        VirtualHost(f"host-{number}", tuple(some), tuple(draw(st.lists(routes(), max_size=12))))
+        for number, some in enumerate((domains[:cut], domains[cut:]))
+        if some
+    )
+    clusters = tuple(
+        Cluster(ClusterName(name), draw(policies), draw(endpoints()), "svc", draw(st.sampled_from(("", "v1"))))
+        for name in ("one", "two")
+    )
+    return RoutingTable(
+        (Listener(80, hosts, draw(st.booleans())),), clusters, ClusterName(draw(st.sampled_from(("", "one"))))
+    )
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> Request:
+    """Requests from the same small world, with repeated headers and queries that nearly fit."""
+    query = draw(st.sampled_from(("", "?k=a", "?k=ab&k=a", "?k", "?K=a&q=", "?q=%61")))
+    headers = draw(
+        st.lists(st.tuples(st.sampled_from(("x-user", "cookie", "X-User", "accept")), values), max_size=3).map(tuple)
+    )
+    authority = draw(st.sampled_from(HOSTS)) + draw(st.sampled_from(("", ":80", ".")))
+    return Request(
+        method=draw(st.sampled_from(("GET", "get", "POST"))),
+        authority=draw(st.sampled_from((authority, authority.upper()))),
+        path=draw(paths) + query,
+        headers=headers,
+        port=draw(st.sampled_from((80, 80, 80, 81))),
+    )
