@@ -1,0 +1,160 @@
+"""The command line, typed as a user types it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from meshroute.cli.app import app
+
+ROOT = Path(__file__).parents[3]
+CANARY = str(ROOT / "docs/examples/canary")
+PRINTED = ROOT / "docs/examples/article/printed"
+URL = "http://nginx-service/"
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, list(arguments), prog_name="meshroute")
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_decide_names_rule_subset_pod_and_line() -> None:
+    """The debug cookie: the rule with file and line, and a v2 pod."""
+    code, out, _ = run("decide", CANARY, URL, "-H", "Cookie: a=b; debug=1")
+    assert code == 0
+    assert "→ pod default/nginx-v2-" in out
+    assert f"rule     VirtualService default/nginx http[0].match[0] ({CANARY}/routes.yaml:12)" in out
+    assert "subset   v2" in out
+
+
+def test_a_longer_cookie_is_not_the_debug_cookie() -> None:
+    """`debug=10` goes the way of everybody."""
+    code, out, _ = run("decide", CANARY, URL, "-H", "Cookie: debug=10", "--draw", "stream=98")
+    assert code == 0
+    assert "→ pod default/nginx-v1-" in out
+    assert "http[1]" in out
+
+
+def test_json_is_one_document_with_the_decision_and_what_was_said() -> None:
+    """And nothing else on standard output."""
+    code, out, err = run("decide", CANARY, URL, "--draw", "stream=99", "--json")
+    answer = json.loads(out)
+    assert (code, err) == (0, "")
+    assert answer["decision"]["subset"] == "v2"
+    assert answer["decision"]["rule"]["line"] == 17
+    assert {one["severity"] for one in answer["diagnostics"]} == {"note"}
+
+
+def test_explain_tells_the_steps_and_decide_does_not() -> None:
+    """Both print the same decision."""
+    _, told, _ = run("explain", CANARY, URL)
+    _, bare, _ = run("decide", CANARY, URL)
+    assert told.startswith(bare)
+    assert "drew 2039129772451795886 mod 100 = 86, in [0, 99)" in told
+    assert json.loads(run("explain", CANARY, URL, "--json")[1])["decision"]["trace"]
+
+
+def test_count_sends_many_and_adds_up() -> None:
+    """The rows sum to the requests, and repeat with the seed."""
+    code, out, _ = run("decide", CANARY, URL, "--count", "1000", "--json")
+    answer = json.loads(out)
+    assert code == 0
+    assert sum(row["requests"] for row in answer["counts"]) == answer["requests"] == 1000
+    assert run("decide", CANARY, URL, "--count", "1000", "--json")[1] == out
+    assert run("decide", CANARY, URL, "--count", "1000", "--json", "--seed", "1")[1] != out
+    table = run("decide", CANARY, URL, "--count", "1000")[1]
+    assert "by subset: v1 " in table
+    assert "█" in table
+
+
+def test_count_numbers_the_requests() -> None:
+    """`{n}` becomes 0, 1, 2: a path that one of ten requests has."""
+    code, out, _ = run("decide", CANARY, URL, "--count", "10", "-H", "cookie: debug={n}", "--json")
+    assert code == 0
+    by_rule = {row["rule"]: row["requests"] for row in json.loads(out)["counts"]}
+    assert by_rule["nginx http[0].match[0]"] == 1
+
+
+def test_notes_are_shown_when_asked_for() -> None:
+    """Otherwise only how many there are."""
+    assert "2 notes not shown" in run("decide", CANARY, URL)[2]
+    assert "note[address-assumed]" in run("decide", CANARY, URL, "--notes")[2]
+
+
+def test_where_the_client_runs_matters() -> None:
+    """A short name of another namespace means nobody."""
+    assert "PassthroughCluster" in run("decide", CANARY, URL, "--from", "shop")[1]
+    assert "502 from the proxy itself" in run("decide", CANARY, URL, "--from", "shop", "--registry-only")[1]
+    assert "pod default/nginx" in run("decide", CANARY, "http://nginx-service.default/", "--from", "shop")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ((CANARY,), "give one URL"),
+        ((URL,), "give at least one file or folder"),
+        ((CANARY, URL, URL), "give one URL, such as http://nginx-service/v2; got 2"),
+        ((CANARY, "http://a b/"), "percent-encoded"),
+        ((CANARY, "ftp://h/"), "must be absolute"),
+        (("no-such-file.yaml", URL), "cannot be read: no such file"),
+        ((CANARY, URL, "-H", "cookie"), "--header takes 'NAME: VALUE', got `cookie`"),
+        ((CANARY, URL, "--label", "app"), "--label takes KEY=VALUE, got `app`"),
+        ((CANARY, URL, "--draw", "stream=x"), "--draw takes NAME=NUMBER, got `stream=x`"),
+        ((CANARY, URL, "--draw", f"stream={2**64}"), "unsigned 64-bit"),
+        ((CANARY, URL, "--draw", "stream=1", "--count", "2"), "--draw pins one request"),
+        ((str(PRINTED / "d-split.yaml"), URL), "unknown field `host`"),
+        ((str(PRINTED / "c-subsets.yaml"), URL), 'write `version: "1"`'),
+    ],
+)
+def test_unusable_input_ends_with_2_and_a_reason(arguments: tuple[str, ...], reason: str) -> None:
+    """On standard error, with nothing on standard output."""
+    code, out, err = run("decide", *arguments)
+    assert (code, out) == (2, "")
+    assert reason in err
+
+
+def test_errors_in_json_are_json() -> None:
+    """The same exit status; every diagnostic with its place."""
+    code, out, _ = run("decide", str(PRINTED / "c-subsets.yaml"), URL, "--json")
+    said = [one for one in json.loads(out)["diagnostics"] if one["severity"] == "error"]
+    assert code == 2
+    assert [one["at"]["line"] for one in said] == [10, 13]
+
+
+def test_repair_and_leniency_are_said() -> None:
+    """Each reads the file, and says how."""
+    split = str(PRINTED / "d-split.yaml")
+    code, _, err = run("decide", split, URL, "-n", "namespace", "--repair")
+    assert code == 0
+    assert "warning[repaired-hosts]" in err
+    code, _, err = run("decide", split, URL, "-n", "namespace", "--lenient")
+    assert code == 0
+    assert "warning[field-unknown]" in err
+
+
+def test_piped_output_has_no_colour() -> None:
+    """No escape sequence, and no line is folded."""
+    child = subprocess.run(
+        [sys.executable, "-m", "meshroute", "explain", CANARY, URL], capture_output=True, text=True, check=True
+    )
+    assert "\x1b" not in child.stdout + child.stderr
+    assert "\n     5. drew " in child.stdout
+
+
+def test_the_version_and_the_help() -> None:
+    """Both leave with 0."""
+    assert run("--version")[1].startswith("meshroute 0.")
+    assert "decide" in run("--help")[1]
+
+
+def test_without_the_extra_it_says_what_to_install() -> None:
+    """A machine with the core alone: exit status 2 and the command to type."""
+    program = "import sys; sys.modules['typer'] = None; from meshroute.cli import main; main()"
+    child = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert child.returncode == 2
+    assert 'pip install "meshroute[cli]"' in child.stderr
