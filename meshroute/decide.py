@@ -1,6 +1,6 @@
 """decide: one request, one decision. Read it from top to bottom.
 
-Source    spec/decide.md DECIDE-1 to DECIDE-6; envoyproxy/envoy: source/common/router/router.cc
+Source    spec/decide.md DECIDE-1 to DECIDE-5; envoyproxy/envoy: source/common/router/router.cc
 Inputs    a Plan (a table made ready), a request, the state before it, and the draws that a proxy would make.
 Exactness the same inputs give the same decision, in any process, on any platform. Nothing is read but the arguments.
 Errors    none. What traffic meets (no route, no cluster, no healthy host) is an outcome; any exception is a bug.

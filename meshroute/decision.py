@@ -1,6 +1,6 @@
 """Decision: what becomes of a request, and the outcomes it can have.
 
-Source    spec/decide.md DECIDE-1 to DECIDE-6; status codes and flags: envoyproxy/envoy access-log vocabulary
+Source    spec/decide.md DECIDE-1 to DECIDE-5; status codes and flags: envoyproxy/envoy access-log vocabulary
 Inputs    made by `decide`; nothing else makes one.
 Errors    none. No route, no healthy host and the like are outcomes: the data plane answers them too.
 """

@@ -1,6 +1,6 @@
 """Draws: every random value that a decision may consume, by name.
 
-Source    spec/draws.md DRAW-1 to DRAW-4
+Source    spec/draws.md DRAW-1 to DRAW-3
 Inputs    a seed and an ordinal (which decision of a run this is), or the very numbers that a proxy drew.
 Exactness a draw is XXH64(ordinal as eight little-endian bytes, then the name in ASCII; seed). It depends on nothing
           else, so one decision never shifts the draws of another, and any language can reproduce it.

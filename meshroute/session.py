@@ -1,6 +1,6 @@
 """Session: `decide` folded in place, for loops.
 
-Source    spec/state.md STATE-5
+Source    spec/state.md STATE-4
 Inputs    a router and a seed. Each decision draws as `Draws.of(seed, ordinal)`, ordinals counting from 0.
 Exactness the same decisions and the same state as folding `decide` and `State.after` by hand, by property.
 Errors    StateError for finishing what was never started, or finishing it twice.

@@ -1,6 +1,6 @@
 """Which endpoints of a cluster a policy may see.
 
-Source    spec/balance.md BAL-2; envoyproxy/envoy: source/common/upstream/load_balancer_impl.cc; as Istio configures
+Source    spec/balance.md BAL-1; envoyproxy/envoy: source/common/upstream/load_balancer_impl.cc; as Istio configures
           it, with the panic threshold at 0, so that an unhealthy endpoint is never chosen, not even for want of a
           healthy one
 Inputs    endpoints in order; the order is kept.

@@ -1,6 +1,6 @@
 """Least request: the least busy of a few endpoints drawn at random.
 
-Source    spec/balance.md LR-1, LR-2; envoyproxy/envoy: source/extensions/load_balancing_policies/least_request
+Source    spec/balance.md LR-1; envoyproxy/envoy: source/extensions/load_balancing_policies/least_request
 Inputs    requests in flight by endpoint; draws `host.0`, `host.1` and so on, one for each choice.
 Exactness choices are drawn with replacement, each `draw mod n`; a later one wins only by strictly fewer requests.
 Left out  unequal weights, which a proxy serves by deadlines; the full scan.

@@ -1,6 +1,6 @@
 """Ring hash: consistent hashing on a ketama ring.
 
-Source    spec/balance.md RING-1 to RING-4; envoyproxy/envoy: source/extensions/load_balancing_policies/ring_hash
+Source    spec/balance.md RING-1 to RING-3; envoyproxy/envoy: source/extensions/load_balancing_policies/ring_hash
 Inputs    endpoints with their weights, in order; a key of 64 bits.
 Exactness the ring is sized and filled by running IEEE doubles in the order given, so that order can decide who gets an
           entry more; an entry is XXH64 of `ip:port_number`. Reordering fractions or rounding earlier gives another

@@ -1,6 +1,6 @@
 """Round robin: endpoints in turn.
 
-Source    spec/balance.md RR-1, RR-2; envoyproxy/envoy: source/extensions/load_balancing_policies/round_robin
+Source    spec/balance.md RR-1; envoyproxy/envoy: source/extensions/load_balancing_policies/round_robin
 Inputs    the cluster's cursor, which counts its picks and keeps its value when endpoints come and go.
 Exactness endpoint number `cursor mod n` of the usable ones, in the order given.
 Left out  unequal weights and slow start, which a proxy serves by deadlines and not by turns.

@@ -14,7 +14,7 @@ from meshroute.compile import wording
 from meshroute.compile.destination import DestinationRules
 from meshroute.compile.istio import destination_port, governs_mesh, in_order
 from meshroute.compile.registry import Registry
-from meshroute.compile.resolve import covers, is_subset_of, is_wild, resolve
+from meshroute.compile.resolve import covers, is_subset_of, is_wild, resolve, visibility
 from meshroute.compile.understood import not_acted_on
 from meshroute.diagnostics import Diagnostic, FieldPath, nearest, path_text
 from meshroute.manifest.istio import DestinationRule, HTTPRoute, HTTPRouteDestination, StringMatch, VirtualService
@@ -147,7 +147,7 @@ def _check_destination(
 
 
 def _check_winners(virtual_services: Sequence[VirtualService], registry: Registry, domain: str) -> Iterator[Diagnostic]:
-    """Hosts that two VirtualServices claim, as a client in the loser's own namespace sees them."""
+    """Hosts that two VirtualServices claim, as a client in the loser's own namespace sees them, if it sees both."""
     owners: dict[str, dict[str, VirtualService]] = {}
     for namespace in dict.fromkeys(one.namespace for one in virtual_services):
         owners[namespace] = {}
@@ -157,9 +157,10 @@ def _check_winners(virtual_services: Sequence[VirtualService], registry: Registr
     for one in virtual_services:
         if not governs_mesh(one):
             continue
+        seen_at_home = visibility(one.spec.export_to, one.namespace, one.namespace) != "hidden"
         for index, written in enumerate(one.spec.hosts):
             host = ascii_lower(resolve(written, one.namespace, domain))
-            winner = owners[one.namespace].get(host, one)
+            winner = owners[one.namespace].get(host, one) if seen_at_home else one
             at = one.at("spec", "hosts", index)
             if winner is not one:
                 yield wording.host_taken(one, host, winner, at)

@@ -1,6 +1,6 @@
 """Pods: those given, and those that Deployments stand for when none of theirs are given.
 
-Source    spec/kubernetes.md POD-1 to POD-5; kubernetes/kubernetes: pkg/controller/deployment/util,
+Source    spec/kubernetes.md POD-1, POD-2; kubernetes/kubernetes: pkg/controller/deployment/util,
           pkg/controller/controller_utils.go
 Inputs    Pod and Deployment manifests. Exactness: names and addresses that nobody wrote are hashes of namespace and
           name, so they are the same in every run, and a pod that comes or goes changes no other pod's.

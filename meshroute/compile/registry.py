@@ -1,6 +1,6 @@
 """The registry: services with their ports and members, as the control plane knows them.
 
-Source    spec/kubernetes.md SVC-1 to SVC-6; kubernetes/endpointslice: utils.go; istio/istio: pilot/pkg/serviceregistry,
+Source    spec/kubernetes.md SVC-1 to SVC-4; kubernetes/endpointslice: utils.go; istio/istio: pilot/pkg/serviceregistry,
           pilot/pkg/xds/endpoints/endpoint_builder.go
 Inputs    Service and EndpointSlice manifests, and workloads. Exactness: members come in the order of their pods'
           names, or in that of the slices (by name) where slices are given; the order of files never counts.

@@ -1,6 +1,6 @@
 """From where one looks at a mesh, and what holds for all of it.
 
-Source    spec/host.md HOST-9; istio/api: mesh/v1alpha1/config.proto, networking/v1/sidecar.proto
+Source    spec/host.md HOST-7, MATCH-12; istio/api: mesh/v1alpha1/config.proto, networking/v1/sidecar.proto
 Inputs    made by the caller. Errors    ValueError for a policy that does not exist.
 """
 

@@ -1,6 +1,6 @@
 """Virtual hosts and their routes, in the order in which a proxy tries them.
 
-Source    spec/route.md ROUTE-1 to ROUTE-6; envoyproxy/envoy: api/envoy/config/route/v3/route_components.proto
+Source    spec/route.md ROUTE-1 to ROUTE-5; envoyproxy/envoy: api/envoy/config/route/v3/route_components.proto
 Inputs    text in wire form; header names in lower case.
 Errors    none: a table is valid by what compiles it, and `Router` refuses one that a proxy would refuse.
 """

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+import meshroute as mr
 from meshroute import Draws, Failed, Forwarded, Request, Responded, Router, RoutingTable, State, TableError
 from meshroute.match.scan import find_host, first_match
 from meshroute.names import ClusterName
@@ -109,6 +110,17 @@ class TestDecide4Purity:
             command = [sys.executable, "-c", _CHILD]
             child = subprocess.run(command, input=lines, capture_output=True, text=True, env=environment, check=False)
             assert (child.stdout, child.stderr) == (expected, "")
+
+    def test_compiling_does_not_depend_on_the_hash_seed(self) -> None:
+        """The table of the same manifests is the same text under any PYTHONHASHSEED."""
+        folder = str(ROOT / "docs/examples/canary")
+        program = f"import meshroute as mr; print(mr.load({folder!r}).router().table.to_json(), end='')"
+        expected = mr.load(folder).router().table.to_json()
+        for hash_seed in ("1", "2", "3"):
+            environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+            command = [sys.executable, "-c", program]
+            child = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+            assert child.stdout == expected
 
     @given(tables(), requests(), states, U64)
     def test_no_audit_event_is_raised(self, table: RoutingTable, sent: Request, state: State, seed: int) -> None:
