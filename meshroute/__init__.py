@@ -28,6 +28,7 @@ from meshroute.mesh import Mesh, load, loads
 from meshroute.request import Request, RequestError
 from meshroute.router import Router
 from meshroute.session import Session
+from meshroute.shares import Shares
 from meshroute.state import State, StateError
 from meshroute.table import RoutingTable, RuleRef, TableError
 
@@ -51,6 +52,7 @@ __all__ = [
     "RuleRef",
     "Session",
     "Severity",
+    "Shares",
     "Sidecar",
     "SourceRef",
     "State",

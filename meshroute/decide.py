@@ -8,12 +8,12 @@ Errors    none. What traffic meets (no route, no cluster, no healthy host) is an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from meshroute.balance import Ask, Picker, prepare
 from meshroute.balance.candidates import usable
-from meshroute.balance.request_key import request_key
+from meshroute.balance.request_key import hashed, request_key
 from meshroute.decision import (
     CLOSED,
     FORWARDED,
@@ -21,6 +21,7 @@ from meshroute.decision import (
     NO_HEALTHY_HOST,
     NO_ROUTE,
     Decision,
+    Failed,
     Responded,
 )
 from meshroute.draws import KEY, STREAM, Draws
@@ -33,10 +34,11 @@ from meshroute.table import (
     Cluster,
     Endpoint,
     Forward,
-    HashOnHeader,
     HashPolicy,
+    LeastRequest,
     OriginalDestination,
     Respond,
+    RoundRobin,
     Route,
     RoutingTable,
     TableError,
@@ -85,6 +87,12 @@ class Plan:
             raise TableError("two listeners have the same port")
         if len(self.targets) < len(table.clusters):
             raise TableError("two clusters have the same name")
+        for cluster in table.clusters:
+            if (
+                isinstance(cluster.policy, (RoundRobin, LeastRequest))
+                and len({e.weight for e in cluster.endpoints}) > 1
+            ):
+                raise TableError(f"cluster `{cluster.name}`: unequal weights under {cluster.policy} are not served yet")
         for listener in table.listeners:
             for host in listener.virtual_hosts:
                 for route in host.routes:
@@ -101,7 +109,7 @@ def decide(plan: Plan, request: Request, state: State, draws: Draws, tell: Tell 
         if plan.otherwise is None:
             return Decision(NO_ROUTE, request)
         return _forward(plan, request, state, draws, None, plan.otherwise, tell)
-    route = _route(listener, request, tell)
+    route = chosen_route(listener, request, tell)
     if route is None:
         return Decision(NO_ROUTE, request)
     if isinstance(route.action, Respond):
@@ -109,7 +117,7 @@ def decide(plan: Plan, request: Request, state: State, draws: Draws, tell: Tell 
     return _forward(plan, request, state, draws, route, route.action, tell)
 
 
-def _route(listener: HostIndex, request: Request, tell: Tell | None) -> Route | None:
+def chosen_route(listener: HostIndex, request: Request, tell: Tell | None = None) -> Route | None:
     """The first route that matches, in the virtual host that the authority names."""
     found = listener.find(request.authority)
     if found is None:
@@ -147,12 +155,11 @@ def _forward(
     subset = target.cluster.subset or None
     picker = target.picker
     if isinstance(target.cluster.policy, OriginalDestination):
-        endpoint = Endpoint(request.destination_ip, request.port) if request.destination_ip else None
-        return Decision(FORWARDED, request, name, rule, cluster, subset, endpoint)
+        return Decision(FORWARDED, request, name, rule, cluster, subset, original_destination(request))
     if tell is not None:
         tell.append(HostsNarrowed(cluster, len(target.cluster.endpoints), len(target.endpoints)))
     if picker is None:
-        return Decision(NO_HEALTHY_HOST if route is not None else CLOSED, request, name, rule, cluster, subset)
+        return Decision(dead_end(route), request, name, rule, cluster, subset)
     key = _key(action.hash_policies, request, draws, tell) if picker.hashes else 0
     ask = Ask(draws, state.cursors.get(cluster, 0), state.active_on(cluster), key)
     picked = picker.pick(ask)
@@ -162,17 +169,36 @@ def _forward(
     return Decision(FORWARDED, request, name, rule, cluster, subset, endpoint, target.effects[picked])
 
 
-def _draw_cluster(clusters: Sequence[WeightedCluster], draw: int, tell: Tell | None) -> ClusterName:
-    """The draw modulo the sum of weights falls into one cluster's span; a weight of 0 spans nothing."""
+def dead_end(route: Route | None) -> Failed:
+    """What nobody being healthy means: an HTTP answer where a route was found, else a closed connection."""
+    return NO_HEALTHY_HOST if route is not None else CLOSED
+
+
+def original_destination(request: Request) -> Endpoint | None:
+    """The address that the client connected to, if anybody said."""
+    return Endpoint(request.destination_ip, request.port) if request.destination_ip else None
+
+
+def spans(clusters: Sequence[WeightedCluster]) -> Iterator[tuple[ClusterName, int, int, int]]:
+    """The clusters of a route, each with its span [low, high) of the remainders modulo the total, and the total.
+
+    A weight of 0 spans nothing; a lone cluster spans everything.
+    """
     total = sum(one.weight for one in clusters)
-    point = draw % total
     high = 0
     for one in clusters:
         low, high = high, high + one.weight
+        yield one.cluster, low, high, total
+
+
+def _draw_cluster(clusters: Sequence[WeightedCluster], draw: int, tell: Tell | None) -> ClusterName:
+    """The cluster into whose span the draw falls."""
+    for cluster, low, high, total in spans(clusters):
+        point = draw % total
         if point < high:
             if tell is not None:
-                tell.append(ClusterDrawn(one.cluster, draw, total, point, low, high))
-            return one.cluster
+                tell.append(ClusterDrawn(cluster, draw, total, point, low, high))
+            return cluster
     raise AssertionError("a point below the total lies in no span")
 
 
@@ -185,6 +211,9 @@ def _key(policies: Sequence[HashPolicy], request: Request, draws: Draws, tell: T
         return draws[KEY]
     if tell is not None:
         for policy in policies:
-            if isinstance(policy, HashOnHeader) and policy.name in request.fields:
-                tell.append(KeyHashed(policy.name, request.fields[policy.name], key))
+            values = hashed(policy, request)
+            if values is not None:
+                tell.append(KeyHashed(policy, values, key))
+                if policy.terminal:
+                    break
     return key

@@ -174,6 +174,34 @@ def host_of(authority: str) -> str:
     return authority if colon < 0 or authority.rfind("]") > colon else authority[:colon]
 
 
+def query_value(query: str | None, name: str) -> str | None:
+    """The first parameter of that name, as written; None where it is not sent. `?k` and `?k=` both send ``.
+
+    >>> query_value("a=1&k=%41&k=2", "k")
+    '%41'
+    """
+    if query is not None:
+        for piece in query.split("&"):
+            key, _, value = piece.partition("=")
+            if key == name:
+                return value
+    return None
+
+
+def cookie_value(request: Request, name: str) -> str | None:
+    """The first cookie of the name, without surrounding double quotes; None where it is not sent.
+
+    Quotes do not protect semicolons, a piece without `=` is passed over, and blanks count everywhere but before the
+    name.
+    """
+    for line in request.fields.get("cookie", ()):
+        for piece in line.split(";"):
+            key, equals, value = piece.partition("=")
+            if equals and key.lstrip(" ") == name:
+                return value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
+    return None
+
+
 def _port_of(authority: str) -> int:
     """The port written in an authority; 0 where there is none. Raises RequestError for one that cannot be a port."""
     text = authority[len(host_of(authority)) + 1 :]

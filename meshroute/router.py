@@ -15,6 +15,7 @@ from meshroute.decide import Plan, decide
 from meshroute.decision import Decision
 from meshroute.draws import Draws
 from meshroute.request import Request
+from meshroute.shares import Horizon, Shares, shares
 from meshroute.state import State
 from meshroute.table import RoutingTable
 from meshroute.trace import Step
@@ -35,6 +36,14 @@ class Router:
     def decide(self, request: Request, state: State = _FRESH, draws: Draws = _FIRST) -> Decision:
         """Where the request goes, given what was before and what is drawn. See `Decision`."""
         return decide(self._plan, request, state, draws)
+
+    def shares(self, request: Request, state: State = _FRESH, *, horizon: Horizon = "next") -> Shares:
+        """The exact probability of everything that can become of the request, as fractions. See `Shares`.
+
+        `horizon="next"` is the next request in this state; `"long-run"` is many requests, where a policy that takes
+        turns takes all of them. Least request is answered for the requests in flight that the state has, in both.
+        """
+        return shares(self._plan, request, state, horizon)
 
     def explain(self, request: Request, state: State = _FRESH, draws: Draws = _FIRST) -> Decision:
         """The same decision, with every step that led to it in `trace`."""

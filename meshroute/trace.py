@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 
 from meshroute.names import ClusterName, EndpointKey
-from meshroute.table import HeaderMatch, PathMatch, QueryMatch, RuleRef
+from meshroute.table import HashPolicy, HeaderMatch, PathMatch, QueryMatch, RuleRef
 
 
 class ListenerChosen(msgspec.Struct, frozen=True, tag=True):
@@ -91,9 +91,9 @@ class HostsNarrowed(msgspec.Struct, frozen=True, tag=True):
 
 
 class KeyHashed(msgspec.Struct, frozen=True, tag=True):
-    """The request's key, and the header values it came from."""
+    """One policy's part in the request's key, and the key that all of them made."""
 
-    header: str
+    policy: HashPolicy
     values: tuple[str, ...]
     key: int
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from meshroute.balance import least_request, random_choice, ring_hash, round_robin
-from meshroute.balance.picker import Ask, Picker
-from meshroute.table import Cluster, LeastRequest, OriginalDestination, RandomChoice, RingHash, RoundRobin
+from meshroute.balance import least_request, maglev, random_choice, ring_hash, round_robin
+from meshroute.balance.picker import Ask, Odds, Picker, span_chance
+from meshroute.table import Cluster, LeastRequest, Maglev, OriginalDestination, RandomChoice, RingHash, RoundRobin
 from meshroute.table.cluster import Endpoint
 
-__all__ = ["Ask", "Picker", "prepare"]
+__all__ = ["Ask", "Odds", "Picker", "prepare", "span_chance"]
 
 
 def prepare(cluster: Cluster, usable: tuple[Endpoint, ...]) -> Picker | None:
@@ -28,6 +28,8 @@ def prepare(cluster: Cluster, usable: tuple[Endpoint, ...]) -> Picker | None:
             return random_choice.prepare(usable)
         case RingHash() as sizes:
             return ring_hash.prepare(usable, sizes)
+        case Maglev(size):
+            return maglev.prepare(usable, size)
         case OriginalDestination():  # `decide` answers with the address the client connected to; there is no choice
             return None
         case _:

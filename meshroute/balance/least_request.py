@@ -9,9 +9,10 @@ Left out  unequal weights, which a proxy serves by deadlines; the full scan.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Final
 
-from meshroute.balance.picker import Ask, Picker
+from meshroute.balance.picker import Ask, Odds, Picker, modulo_chances
 from meshroute.draws import host_choice
 from meshroute.names import EndpointKey
 from meshroute.table import Endpoint
@@ -21,6 +22,7 @@ class _Choices:
     name: Final = "least request"
     turns: Final = False
     hashes: Final = False
+    remembers: Final = True
 
     def __init__(self, keys: tuple[EndpointKey, ...], choices: int) -> None:
         self._keys: Final = keys
@@ -38,6 +40,20 @@ class _Choices:
             if busy < fewest:
                 best, fewest = drawn, busy
         return best
+
+    def chances(self, odds: Odds) -> Sequence[Fraction]:
+        """An endpoint wins with draw k if all draws before it are busier and none after it is less busy."""
+        drawn = modulo_chances(len(self._keys))
+        busy = [odds.active.get(key, 0) for key in self._keys]
+        chance_of_load: dict[int, Fraction] = {}
+        for load, chance in zip(busy, drawn, strict=True):
+            chance_of_load[load] = chance_of_load.get(load, Fraction(0)) + chance
+        wins: dict[int, Fraction] = {}
+        for load, chance in chance_of_load.items():
+            busier = sum((other for at, other in chance_of_load.items() if at > load), Fraction(0))
+            later = len(self._draws) - 1
+            wins[load] = sum((busier**k * (busier + chance) ** (later - k) for k in range(later + 1)), Fraction(0))
+        return [chance * wins[load] for load, chance in zip(busy, drawn, strict=True)]
 
     def how(self, ask: Ask) -> str:
         drawn = [self._keys[ask.draws[name] % len(self._keys)] for name in self._draws]

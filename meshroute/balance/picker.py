@@ -7,8 +7,9 @@ Errors    none: a picker that exists can pick.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from typing import Final, NamedTuple, Protocol
 
 from meshroute.draws import Draws
 from meshroute.names import EndpointKey
@@ -25,6 +26,19 @@ class Ask(NamedTuple):
     cursor: int
     active: Mapping[EndpointKey, int]
     key: int
+
+
+class Odds(NamedTuple):
+    """What the chances of a choice may depend on: as `Ask`, without the draws. `key` is None where a random one stands
+    in.
+
+    `long_run` asks for the chances over many requests instead of the next one.
+    """
+
+    cursor: int
+    active: Mapping[EndpointKey, int]
+    key: int | None
+    long_run: bool
 
 
 class Picker(Protocol):
@@ -45,5 +59,43 @@ class Picker(Protocol):
     def pick(self, ask: Ask) -> int:
         """The number of the chosen endpoint among the usable ones."""
 
+    @property
+    def remembers(self) -> bool:
+        """Whether the next pick goes by what was picked before."""
+
+    def chances(self, odds: Odds) -> Sequence[Fraction]:
+        """The exact probability of each usable endpoint, in their order; they sum to 1."""
+
     def how(self, ask: Ask) -> str:
         """In a few words, by what `pick` chooses; asked only for a trace."""
+
+
+DRAWS: Final = 2**64
+"""How many values a draw can have."""
+
+
+def span_chance(low: int, high: int, total: int) -> Fraction:
+    """The exact probability that a draw modulo `total` lies in [low, high).
+
+    Not quite `(high - low) / total`: 2^64 is no multiple of most totals, and the first remainders come up once more.
+    """
+    whole, more = divmod(DRAWS, total)
+    return Fraction((high - low) * whole + max(0, min(high, more) - low), DRAWS)
+
+
+def modulo_chances(size: int) -> list[Fraction]:
+    """The exact probability of each remainder of a draw modulo `size`."""
+    return [span_chance(number, number + 1, size) for number in range(size)]
+
+
+def certain(number: int, size: int) -> list[Fraction]:
+    """All for one of `size`."""
+    return [Fraction(int(other == number)) for other in range(size)]
+
+
+def gathered(size: int, parts: Iterable[tuple[int, Fraction]]) -> list[Fraction]:
+    """The sums of (number, probability) pairs by number, of `size`."""
+    sums = [Fraction(0)] * size
+    for number, part in parts:
+        sums[number] += part
+    return sums

@@ -9,9 +9,10 @@ Exactness endpoint number `draw mod n`; weights do not count. The remainder favo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Final
 
-from meshroute.balance.picker import Ask, Picker
+from meshroute.balance.picker import Ask, Odds, Picker, modulo_chances
 from meshroute.draws import PRIORITY
 from meshroute.table import Endpoint
 
@@ -20,12 +21,16 @@ class _Any:
     name: Final = "random"
     turns: Final = False
     hashes: Final = False
+    remembers: Final = False
 
     def __init__(self, size: int) -> None:
         self._size: Final = size
 
     def pick(self, ask: Ask) -> int:
         return ask.draws[PRIORITY] % self._size
+
+    def chances(self, odds: Odds) -> Sequence[Fraction]:
+        return modulo_chances(self._size)
 
     def how(self, ask: Ask) -> str:
         return f"draw `{PRIORITY}` {ask.draws[PRIORITY]} modulo {self._size}"

@@ -3,7 +3,8 @@
 Source    spec/balance.md RING-1 to RING-3; envoyproxy/envoy: source/extensions/load_balancing_policies/ring_hash
 Inputs    endpoints with their weights, in order; a key of 64 bits.
 Exactness the ring is sized and filled by running IEEE doubles in the order given, so that order can decide who gets an
-          entry more; an entry is XXH64 of `ip:port_number`. Reordering fractions or rounding earlier gives another
+          entry more; an entry is XXH64 (or Murmur2, if asked) of
+          `ip:port_number`. Reordering fractions or rounding earlier gives another
           ring.
 Errors    none: RingHash is valid by construction. A ring of 0 entries has no picker and no healthy host.
 """
@@ -12,12 +13,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from fractions import Fraction
 from math import ceil
 from typing import Final
 
-from meshroute.balance.picker import Ask, Picker
-from meshroute.hashing import xxhash64
-from meshroute.table import Endpoint, RingHash
+from meshroute.balance.picker import DRAWS, Ask, Odds, Picker, certain, gathered
+from meshroute.hashing import murmur64, xxhash64
+from meshroute.table import Endpoint, HashFunction, RingHash
 
 
 class Ring:
@@ -43,6 +45,7 @@ def build(endpoints: Sequence[Endpoint], sizes: RingHash) -> Ring:
     shares = [endpoint.weight * 1.0 / total for endpoint in endpoints]
     least = min(1.0, *shares)
     scale = min(ceil(least * sizes.minimum) / least, float(sizes.maximum))
+    place = xxhash64 if sizes.function is HashFunction.XX_HASH else murmur64
     entries: list[tuple[int, int]] = []
     target = 0.0
     for number, (endpoint, share) in enumerate(zip(endpoints, shares, strict=True)):
@@ -51,7 +54,7 @@ def build(endpoints: Sequence[Endpoint], sizes: RingHash) -> Ring:
         replica = 0
         stem = endpoint.key + "_"
         while len(entries) < target:
-            entries.append((xxhash64(f"{stem}{replica}".encode()), number))
+            entries.append((place(f"{stem}{replica}".encode()), number))
             replica += 1
     # Equal points keep the order of endpoints here. Envoy's sort promises none; only equal addresses can collide.
     entries.sort(key=lambda entry: entry[0])
@@ -62,8 +65,10 @@ class _OnRing:
     name: Final = "ring hash"
     turns: Final = False
     hashes: Final = True
+    remembers: Final = False
 
-    def __init__(self, ring: Ring) -> None:
+    def __init__(self, ring: Ring, endpoints: int) -> None:
+        self._endpoints: Final = endpoints
         self._ring: Final = ring
         self._points: Final = ring.points
         self._owners: Final = ring.owners
@@ -71,6 +76,17 @@ class _OnRing:
 
     def pick(self, ask: Ask) -> int:
         return self._owners[bisect_left(self._points, ask.key) % self._size]
+
+    def chances(self, odds: Odds) -> Sequence[Fraction]:
+        if odds.key is not None:
+            return certain(self._owners[self._ring.entry(odds.key)], self._endpoints)
+        # An entry answers for the keys after the one before it; the first also for those after the last.
+        ends = (self._points[-1] - DRAWS, *self._points)
+        arcs = (
+            (owner, Fraction(at - before, DRAWS))
+            for owner, before, at in zip(self._owners, ends, self._points, strict=False)
+        )
+        return gathered(self._endpoints, arcs)
 
     def how(self, ask: Ask) -> str:
         entry = self._ring.entry(ask.key)
@@ -80,4 +96,4 @@ class _OnRing:
 def prepare(usable: Sequence[Endpoint], sizes: RingHash) -> Picker | None:
     """A picker over the endpoints; None where the ring is empty (a minimum of 0), which serves nobody."""
     ring = build(usable, sizes)
-    return _OnRing(ring) if ring.points else None
+    return _OnRing(ring, len(usable)) if ring.points else None

@@ -149,6 +149,34 @@ def explain(
     _print(router.explain(request, draws=_draws(seed, draw or ())), mesh.diagnostics, notes, json)
 
 
+@app.command()
+def shares(
+    where: Where,
+    method: Method = "GET",
+    header: Header = None,
+    namespace: Namespace = "default",
+    from_: From = "",
+    label: Label = None,
+    long_run: Annotated[bool, typer.Option("--long-run", help="Of many requests, not of the next one.")] = False,
+    repair: Repair = False,
+    lenient: Lenient = False,
+    registry_only: Registry = False,
+    notes: Notes = False,
+    json: Json = False,
+) -> None:
+    """Say with what exact probability a request goes where."""
+    paths, url = _paths_and_url(where)
+    request = _Ask(method, url, header or ()).request(0)
+    mesh = _load(paths, namespace, repair, lenient, registry_only, json)
+    router = mesh.router(_client(from_ or namespace, label or ()))
+    answer = router.shares(request, horizon="long-run" if long_run else "next")
+    if json:
+        _print_json({"shares": answer.to_builtins(), "diagnostics": [to_builtins(one) for one in mesh.diagnostics]})
+        return
+    show.print_diagnostics(show.console(stderr=True), mesh.diagnostics, notes=notes)
+    show.print_shares(show.console(), request, answer)
+
+
 class _Ask:
     """The request that the arguments describe, once or numbered."""
 

@@ -17,6 +17,8 @@ from rich.table import Table
 from meshroute.cli import words
 from meshroute.decision import Decision, Failed
 from meshroute.diagnostics import Diagnostic, Severity, render
+from meshroute.request import Request
+from meshroute.shares import Shares
 
 BAR_WIDTH: Final = 24
 PIPED_WIDTH: Final = 200
@@ -100,3 +102,30 @@ def print_counts(to: Console, counts: Counter[Line]) -> None:
     if len(by_subset) > 1:
         shares = ", ".join(f"{subset} {count:,}" for subset, count in sorted(by_subset.items()))
         to.print(f"[dim]by subset:[/] {escape(shares)}")
+
+
+def print_shares(to: Console, request: Request, answer: Shares) -> None:
+    """Exact probabilities as a table with bars: by outcome where it is not all one, by subset, by rule, by pod."""
+    of = "the next request" if answer.horizon == "next" else "many requests in the long run"
+    to.print(f"{escape(request.method)} {escape(request.url)}\n[dim]of {of}[/]", soft_wrap=True)
+    outcomes = {words.outcome_of(outcome): share for outcome, share in answer.by_outcome.items()}
+    for title, shares in (
+        ("outcome", outcomes),
+        ("rule", answer.by_rule),
+        ("subset", answer.by_subset),
+        ("pod", answer.pods),
+    ):
+        if title == "outcome" and len(shares) == 1:
+            continue
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column(title, overflow="fold")
+        table.add_column("share", justify="right")
+        table.add_column("exactly", overflow="fold")
+        table.add_column("")
+        for name, share in sorted(shares.items(), key=lambda one: (-one[1], str(one[0]))):
+            bar = "█" * max(1, round(BAR_WIDTH * share))
+            table.add_row(escape(str(name or "none")), words.percent(share), words.fraction(share), bar)
+        to.print()
+        to.print(table)
+    if answer.remembers and answer.horizon == "next":
+        to.print("\n[dim]This goes by what was picked before: --long-run for many requests[/]")

@@ -9,9 +9,23 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import assert_never
 
-from meshroute.decision import Decision, Failed, Forwarded, Redirected, Responded
+from meshroute.decision import Decision, Failed, Forwarded, Outcome, Redirected, Responded
 from meshroute.names import unwire
-from meshroute.table import Exact, HeaderMatch, PathMatch, Pattern, Prefix, Present, RuleRef, TextMatch
+from meshroute.table import (
+    Exact,
+    HashOnCookie,
+    HashOnHeader,
+    HashOnQuery,
+    HashOnSourceIp,
+    HashPolicy,
+    HeaderMatch,
+    PathMatch,
+    Pattern,
+    Prefix,
+    Present,
+    RuleRef,
+    TextMatch,
+)
 from meshroute.trace import (
     Because,
     ClusterDrawn,
@@ -39,11 +53,16 @@ FLAGS = {
 
 def outcome(decision: Decision) -> str:
     """What becomes of the request, in one line."""
-    match decision.outcome:
+    if isinstance(decision.outcome, Forwarded) and decision.endpoint is not None:
+        return f"pod {decision.pod} at {decision.endpoint.key}" if decision.pod else str(decision.endpoint.key)
+    return outcome_of(decision.outcome)
+
+
+def outcome_of(what: Outcome) -> str:
+    """An outcome in one line, wherever it goes."""
+    match what:
         case Forwarded():
-            if decision.endpoint is None:
-                return "forwarded to where the client was going"
-            return f"pod {decision.pod} at {decision.endpoint.key}" if decision.pod else f"{decision.endpoint.key}"
+            return "forwarded to where the client was going"
         case Redirected(status, location):
             return f"{status} redirect to {unwire(location)}"
         case Responded(status, body):
@@ -53,7 +72,26 @@ def outcome(decision: Decision) -> str:
         case Failed(status, flag, _):
             return f"{status}, flag {flag} ({FLAGS.get(flag, flag)})"
         case _:
-            assert_never(decision.outcome)
+            assert_never(what)
+
+
+NEARLY = Fraction(1, 10**15)
+"""How far a fraction of 2^64 may be from a plain one to be shown as that one, with the sign of nearness."""
+
+
+def fraction(share: Fraction) -> str:
+    """A fraction; one of 2^64 that is next to a plain one is shown as that, marked `≈`."""
+    plain = share.limit_denominator(100_000)
+    if share == plain:
+        return str(share)
+    if abs(share - plain) < NEARLY:
+        return f"≈ {plain}"
+    return f"≈ {float(share):.9f}"
+
+
+def percent(share: Fraction) -> str:
+    """A share of 100, with two digits behind the point."""
+    return f"{float(share * 100):.2f}%"
 
 
 def rule(ref: RuleRef | None, route: str = "") -> str:
@@ -104,6 +142,20 @@ def because(reason: Because) -> str:
             assert_never(reason)
 
 
+def _hashed(policy: HashPolicy) -> str:
+    match policy:
+        case HashOnHeader(name):
+            return f"header `{name}`"
+        case HashOnCookie(name):
+            return f"cookie `{name}`"
+        case HashOnQuery(name):
+            return f"query parameter `{name}`"
+        case HashOnSourceIp():
+            return "client address"
+        case _:
+            assert_never(policy)
+
+
 def _place(ref: RuleRef | None, name: str) -> str:
     if ref is None:
         return f"route `{name}`" if name else "route without a name"
@@ -128,8 +180,8 @@ def step(one: Step) -> str:
             return f"drew {draw} mod {total} = {point}, in [{low}, {high}): {cluster}, whose share is {share}"
         case HostsNarrowed(cluster, endpoints, usable):
             return f"{cluster}: {usable} of {endpoints} endpoints healthy"
-        case KeyHashed(header, values, key):
-            return f"header `{header}` = {', '.join(f'`{unwire(value)}`' for value in values)}: key {key}"
+        case KeyHashed(policy, values, key):
+            return f"{_hashed(policy)} = {', '.join(f'`{unwire(value)}`' for value in values)}: key {key}"
         case KeyMissing(draw):
             return f"nothing to hash in the request: random key {draw}"
         case HostPicked(policy, endpoint, workload, _, how):

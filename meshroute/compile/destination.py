@@ -16,6 +16,7 @@ import msgspec
 
 from meshroute.compile.resolve import age, most_specific, resolve
 from meshroute.manifest.istio import (
+    ConsistentHashLB,
     DestinationRule,
     LoadBalancerSettings,
     PortTrafficPolicy,
@@ -23,11 +24,15 @@ from meshroute.manifest.istio import (
     Subset,
     TrafficPolicy,
 )
-from meshroute.names import CLUSTER_DOMAIN, Host, ascii_lower
+from meshroute.names import CLUSTER_DOMAIN, Host, ascii_lower, wire
 from meshroute.table import (
+    HashOnCookie,
     HashOnHeader,
+    HashOnQuery,
+    HashOnSourceIp,
     HashPolicy,
     LeastRequest,
+    Maglev,
     OriginalDestination,
     Policy,
     RandomChoice,
@@ -149,10 +154,12 @@ def _port_entry(policy: TrafficPolicy, port: int | None) -> PortTrafficPolicy | 
 
 
 def policy_of(settings: LoadBalancerSettings | None) -> Policy:
-    """The table's policy for these settings. Nothing said means least request."""
+    """The table's policy for these settings. Nothing said means least request. Raises ValueError for refused sizes."""
     if settings is None:
         return LeastRequest()
     if (hashing := settings.consistent_hash) is not None:
+        if hashing.maglev is not None:
+            return Maglev(hashing.maglev.table_size) if hashing.maglev.table_size else Maglev()
         minimum = hashing.ring_hash.minimum_ring_size if hashing.ring_hash is not None else hashing.minimum_ring_size
         return RingHash(minimum) if minimum else RingHash()
     match settings.simple:
@@ -169,7 +176,7 @@ def policy_of(settings: LoadBalancerSettings | None) -> Policy:
 
 
 def hash_policies(effective: Effective, subset: str, port: int | None) -> tuple[HashPolicy, ...]:
-    """What requests to a subset (empty: the service itself) are hashed by; nothing unless a header is named.
+    """What requests to a subset (empty: the service itself) are hashed by; nothing where no key is named.
 
     The first `consistentHash` there is: the subset's for the port, the subset's, the rule's for the port, the rule's.
     A level that balances otherwise is passed over, because routes are made without a look at clusters.
@@ -181,6 +188,18 @@ def hash_policies(effective: Effective, subset: str, port: int | None) -> tuple[
         entry = _port_entry(policy, port)
         for settings in (entry.load_balancer if entry is not None else None, policy.load_balancer):
             if settings is not None and settings.consistent_hash is not None:
-                header = settings.consistent_hash.http_header_name
-                return (HashOnHeader(ascii_lower(header)),) if header else ()
+                return _hash_policy(settings.consistent_hash)
+    return ()
+
+
+def _hash_policy(hashing: ConsistentHashLB) -> tuple[HashPolicy, ...]:
+    """The one key that settings name; none where they name none."""
+    if hashing.http_header_name:
+        return (HashOnHeader(wire(ascii_lower(hashing.http_header_name))),)
+    if hashing.http_cookie is not None:
+        return (HashOnCookie(wire(hashing.http_cookie.name)),)
+    if hashing.use_source_ip:
+        return (HashOnSourceIp(),)
+    if hashing.http_query_parameter_name:
+        return (HashOnQuery(wire(hashing.http_query_parameter_name)),)
     return ()

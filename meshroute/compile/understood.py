@@ -26,7 +26,10 @@ def _whole(names: str) -> dict[str, Fields]:
 
 _LOAD_BALANCER: Final[Fields] = {
     "simple": WHOLE,
-    "consistentHash": _whole("httpHeaderName ringHash minimumRingSize"),
+    "consistentHash": {
+        **_whole("httpHeaderName useSourceIp httpQueryParameterName ringHash maglev minimumRingSize"),
+        "httpCookie": _whole("name"),
+    },
 }
 _TRAFFIC_POLICY: Final[Fields] = {
     "loadBalancer": _LOAD_BALANCER,

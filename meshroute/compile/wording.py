@@ -161,6 +161,10 @@ def subset_unknown(subject: str, subset: str, host: str, known: Sequence[str], a
     )
 
 
+def balancer_refused(rule: DestinationRule, reason: str, at: SourceRef) -> Diagnostic:
+    return Diagnostic(Code.FIELD_VALUE, Severity.ERROR, reason, at, rule.subject)
+
+
 def subset_empty(rule: DestinationRule, subset: str, host: str, at: SourceRef) -> Diagnostic:
     return Diagnostic(
         Code.SUBSET_EMPTY,

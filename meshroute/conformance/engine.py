@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 import meshroute as mr
+from meshroute.balance import maglev
 from meshroute.balance.request_key import request_key
 from meshroute.balance.ring_hash import build
 from meshroute.compile.pods import assumed_address, safe_name
@@ -20,7 +21,20 @@ from meshroute.diagnostics import Diagnostic
 from meshroute.hashing import murmur64, xxhash64
 from meshroute.load import load_text
 from meshroute.match.re2 import Re2SyntaxError, compile_full
-from meshroute.table import Endpoint, HashOnHeader, RingHash
+from meshroute.names import ClusterName
+from meshroute.table import (
+    Cluster,
+    Endpoint,
+    Forward,
+    HashPolicy,
+    Listener,
+    Policy,
+    RingHash,
+    Route,
+    RouteMatch,
+    VirtualHost,
+    WeightedCluster,
+)
 
 Texts = Sequence[tuple[str, str]]
 """Manifests as (name, text)."""
@@ -118,15 +132,45 @@ class Meshroute:
         return self._mesh(texts, given).router(mr.Sidecar(**given.get("client", {})))
 
 
-def _key(headers: Sequence[tuple[str, str]], policies: Sequence[str]) -> int | None:
-    request = mr.Request.of("GET", "http://any/", [(name, value) for name, value in headers])
-    return request_key([HashOnHeader(name) for name in policies], request)
+def _key(
+    policies: Sequence[Mapping[str, Any]],
+    headers: Sequence[tuple[str, str]] = (),
+    path: str = "/",
+    source_ip: str = "",
+) -> int | None:
+    request = mr.Request.of("GET", f"http://any{path}", [(name, value) for name, value in headers], source_ip=source_ip)
+    return request_key(msgspec.convert(policies, tuple[HashPolicy, ...]), request)
 
 
 def _ring(endpoints: Sequence[tuple[str, int, int]], minimum: int, maximum: int | None = None) -> list[tuple[int, int]]:
     sizes = RingHash(minimum) if maximum is None else RingHash(minimum, maximum)
-    ring = build([Endpoint(address, port, weight=weight) for address, port, weight in endpoints], sizes)
+    ring = build(_endpoints(endpoints), sizes)
     return list(zip(ring.points, ring.owners, strict=True))
+
+
+def _endpoints(given: Sequence[tuple[str, int, int]]) -> list[Endpoint]:
+    return [Endpoint(address, port, weight=weight) for address, port, weight in given]
+
+
+def _ring_picks(endpoints: Sequence[tuple[str, int, int]], keys: Sequence[int], sizes: Mapping[str, Any]) -> list[int]:
+    ring = build(_endpoints(endpoints), msgspec.convert({"type": "ring-hash", **sizes}, RingHash))
+    return [ring.owners[ring.entry(key)] for key in keys]
+
+
+def _maglev_picks(endpoints: Sequence[tuple[str, int, int]], keys: Sequence[int], size: int) -> list[int]:
+    table = maglev.build(_endpoints(endpoints), size)
+    return [table[key % size] for key in keys]
+
+
+def _shares(policy: Mapping[str, Any], endpoints: Sequence[tuple[str, int, int]], horizon: Any) -> list[str]:
+    """The share of each endpoint of one cluster, of a request without a key, over 2^64."""
+    name = ClusterName("c")
+    members = tuple(_endpoints(endpoints))
+    cluster = Cluster(name, msgspec.convert(policy, Policy), members)
+    host = VirtualHost("all", ("*",), (Route(RouteMatch(), Forward((WeightedCluster(name),))),))
+    router = mr.Router(mr.RoutingTable((Listener(80, (host,)),), (cluster,)))
+    got = router.shares(mr.Request.of("GET", "http://any/"), horizon=horizon).by_endpoint
+    return [f"{got.get(one.key, 0) * 2**64}/{2**64}" for one in members]
 
 
 def _fields(headers: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
@@ -148,6 +192,10 @@ _FUNCTIONS: Mapping[str, Any] = {
     "request_key": _key,
     "header_values": _fields,
     "ring": _ring,
+    "shares": _shares,
+    "ring_picks": _ring_picks,
+    "maglev_table": lambda endpoints, size: list(maglev.build(_endpoints(endpoints), size)),
+    "maglev_picks": _maglev_picks,
     "ring_share": lambda endpoints, minimum: [
         [owner for _, owner in _ring(endpoints, minimum)].count(number) for number in range(len(endpoints))
     ],

@@ -13,7 +13,7 @@ from typing import TypeAlias, assert_never
 
 from meshroute.match.re2 import compile_full
 from meshroute.names import ascii_lower
-from meshroute.request import Request
+from meshroute.request import Request, query_value
 from meshroute.table import Exact, HeaderMatch, PathMatch, Pattern, Prefix, Present, QueryMatch, TextMatch
 
 TextPredicate: TypeAlias = Callable[[str], bool]
@@ -62,20 +62,6 @@ def header_predicate(wanted: HeaderMatch) -> RequestPredicate:
         return values is not None and any(map(holds, values)) != invert
 
     return some_value
-
-
-def query_value(query: str | None, name: str) -> str | None:
-    """The first parameter of that name, as written; None where it is not sent. `?k` and `?k=` both send ``.
-
-    >>> query_value("a=1&k=%41&k=2", "k")
-    '%41'
-    """
-    if query is not None:
-        for piece in query.split("&"):
-            key, _, value = piece.partition("=")
-            if key == name:
-                return value
-    return None
 
 
 def query_predicate(wanted: QueryMatch) -> RequestPredicate:

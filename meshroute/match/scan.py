@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from meshroute.match.predicate import header_predicate, path_predicate, query_predicate, query_value
+from meshroute.match.predicate import header_predicate, path_predicate, query_predicate
 from meshroute.names import ascii_lower
-from meshroute.request import Request, host_of
+from meshroute.request import Request, host_of, query_value
 from meshroute.table import Listener, Route, RouteMatch, VirtualHost
 from meshroute.trace import Because, HeaderDiffers, PathDiffers, QueryDiffers
 

@@ -8,6 +8,7 @@ Errors    ValueError from the policies whose numbers a proxy refuses.
 from __future__ import annotations
 
 from enum import StrEnum
+from math import isqrt
 from typing import TypeAlias
 
 import msgspec
@@ -16,6 +17,8 @@ from meshroute.names import ClusterName, EndpointKey, endpoint_key
 
 MAX_RING_SIZE = 8 * 1024 * 1024
 """Envoy's limit for both bounds of a ring."""
+MAX_MAGLEV_SIZE = 5_000_011
+"""Envoy's limit for the slots of a Maglev table."""
 
 
 class Health(StrEnum):
@@ -61,11 +64,19 @@ class RandomChoice(msgspec.Struct, frozen=True, tag="random", gc=False, forbid_u
     """Any endpoint, each as likely as the other; weights do not count."""
 
 
+class HashFunction(StrEnum):
+    """What places an endpoint's entries on a ring."""
+
+    XX_HASH = "xx-hash"
+    MURMUR_HASH_2 = "murmur-hash-2"
+
+
 class RingHash(msgspec.Struct, frozen=True, tag="ring-hash", gc=False, forbid_unknown_fields=True):
     """Consistent hashing on a ketama ring of `minimum` to `maximum` entries."""
 
     minimum: int = 1024
     maximum: int = MAX_RING_SIZE
+    function: HashFunction = HashFunction.XX_HASH
 
     def __post_init__(self) -> None:
         if not 0 <= self.minimum <= MAX_RING_SIZE or not 0 <= self.maximum <= MAX_RING_SIZE:
@@ -74,13 +85,24 @@ class RingHash(msgspec.Struct, frozen=True, tag="ring-hash", gc=False, forbid_un
             raise ValueError(f"minimum ring size {self.minimum} exceeds maximum {self.maximum}")
 
 
+class Maglev(msgspec.Struct, frozen=True, tag="maglev", gc=False, forbid_unknown_fields=True):
+    """Consistent hashing by a table of `size` slots; a prime, at most 5,000,011."""
+
+    size: int = 65537
+
+    def __post_init__(self) -> None:
+        # Envoy's own test lets 1 pass as a prime, and then divides by zero.
+        if not 2 <= self.size <= MAX_MAGLEV_SIZE or any(self.size % n == 0 for n in range(2, isqrt(self.size) + 1)):
+            raise ValueError(f"a Maglev table has a prime number of slots, at most {MAX_MAGLEV_SIZE}; got {self.size}")
+
+
 class OriginalDestination(
     msgspec.Struct, frozen=True, tag="original-destination", gc=False, forbid_unknown_fields=True
 ):
     """Wherever the client was going: the address it connected to, no choice made."""
 
 
-Policy: TypeAlias = RoundRobin | LeastRequest | RandomChoice | RingHash | OriginalDestination
+Policy: TypeAlias = RoundRobin | LeastRequest | RandomChoice | RingHash | Maglev | OriginalDestination
 
 
 class Cluster(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):

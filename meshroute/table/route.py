@@ -41,12 +41,36 @@ class WeightedCluster(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fiel
 
 
 class HashOnHeader(msgspec.Struct, frozen=True, tag="header", gc=False, forbid_unknown_fields=True):
-    """The values of a header, sorted and chained, are the key. No such header: no key from this policy."""
+    """The values of a header, sorted and chained, are the key. No such header: no key from this policy.
+
+    With `terminal`, no later policy is asked once there is a key.
+    """
 
     name: str
+    terminal: bool = False
 
 
-HashPolicy: TypeAlias = HashOnHeader
+class HashOnCookie(msgspec.Struct, frozen=True, tag="cookie", gc=False, forbid_unknown_fields=True):
+    """The value of the first cookie of the name is the key; missing or empty, it gives none."""
+
+    name: str
+    terminal: bool = False
+
+
+class HashOnQuery(msgspec.Struct, frozen=True, tag="query", gc=False, forbid_unknown_fields=True):
+    """The first query parameter of the name, as written, is the key; `?k` and `?k=` give that of the empty text."""
+
+    name: str
+    terminal: bool = False
+
+
+class HashOnSourceIp(msgspec.Struct, frozen=True, tag="source-ip", gc=False, forbid_unknown_fields=True):
+    """The address of the client, without its port, is the key."""
+
+    terminal: bool = False
+
+
+HashPolicy: TypeAlias = HashOnHeader | HashOnCookie | HashOnQuery | HashOnSourceIp
 
 
 class Forward(msgspec.Struct, frozen=True, tag="forward", gc=False, forbid_unknown_fields=True):

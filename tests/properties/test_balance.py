@@ -7,13 +7,15 @@ from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import reduce
+from ipaddress import IPv4Address, IPv6Address
 from math import ceil
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from meshroute import Draws, Request
-from meshroute.balance import Ask, prepare
+from meshroute.balance import Ask, maglev, prepare
 from meshroute.balance.candidates import usable
 from meshroute.balance.request_key import chained, request_key
 from meshroute.balance.ring_hash import Ring, build
@@ -22,9 +24,13 @@ from meshroute.names import ClusterName, EndpointKey
 from meshroute.table import (
     Cluster,
     Endpoint,
+    HashOnCookie,
     HashOnHeader,
+    HashOnQuery,
+    HashOnSourceIp,
     Health,
     LeastRequest,
+    Maglev,
     Policy,
     RandomChoice,
     RingHash,
@@ -247,6 +253,145 @@ class TestRing3Scaling:
                 staying += high - low
                 moved += (high - low) * (was != now)
         assert Fraction(1, 10) < Fraction(moved, staying) < Fraction(1, 5)
+
+
+PRIMES = (2, 3, 5, 7, 11, 31, 101)
+
+
+def fill_by_hand(some: Sequence[Endpoint], size: int) -> list[int]:
+    """The words of MAGLEV-1, slot by slot, with permutations written out whole."""
+    total = sum(one.weight for one in some)
+    shares = [one.weight * 1.0 / total for one in some]
+    order = sorted(range(len(some)), key=lambda number: some[number].key)
+    permutations = {
+        number: iter(
+            [
+                (xxhash64(some[number].key.encode()) + n * (xxhash64(some[number].key.encode(), 1) % (size - 1) + 1))
+                % size
+                for n in range(size)
+            ]
+        )
+        for number in order
+    }
+    slots: dict[int, int] = {}
+    targets = dict.fromkeys(order, 0.0)
+    for turn in range(1, 100 * size):
+        for number in order:
+            if len(slots) == size:
+                return [slots[slot] for slot in range(size)]
+            if turn * shares[number] >= targets[number]:
+                targets[number] += max(shares)
+                slots[next(slot for slot in permutations[number] if slot not in slots)] = number
+    raise AssertionError("the table was never full")
+
+
+class TestMaglev1Filling:
+    """MAGLEV-1: a table of M slots is filled in turns, each endpoint along its own permutation."""
+
+    @given(weight_lists, st.sampled_from(PRIMES))
+    def test_the_table_is_the_one_that_the_words_give(self, weights: list[int], size: int) -> None:
+        """Slot by slot, with and without weights."""
+        some = hosts(len(weights), weights)
+        assert list(maglev.build(some, size)) == fill_by_hand(some, size)
+
+    @pytest.mark.parametrize("size", [0, 1, 4, 9, 65536, 5_000_013])
+    def test_sizes_that_are_no_prime_or_too_large_are_refused(self, size: int) -> None:
+        """1 is refused too: the proxy takes it for a prime and fails."""
+        with pytest.raises(ValueError, match="prime number of slots"):
+            Maglev(size)
+
+
+class TestMaglev2Lookup:
+    """MAGLEV-2: a key belongs to the endpoint of slot key mod M."""
+
+    @given(weight_lists, st.sampled_from(PRIMES), U64)
+    def test_the_picker_looks_in_the_slot(self, weights: list[int], size: int, key: int) -> None:
+        """The same as the table."""
+        some = hosts(len(weights), weights)
+        assert pick(Maglev(size), some, ask(key=key)) == some[maglev.build(some, size)[key % size]]
+
+
+class TestMaglev3Order:
+    """MAGLEV-3: the order of endpoints does not matter; equal shares hold slots that differ by one at most."""
+
+    @given(st.permutations(range(6)), st.lists(st.integers(1, 9), min_size=6, max_size=6), st.sampled_from(PRIMES))
+    def test_a_permuted_list_gives_the_same_owners(self, order: list[int], weights: list[int], size: int) -> None:
+        """By address, slot for slot. Shares are compared as doubles, which the order of a sum of integers cannot
+        change."""
+        some = hosts(6, weights)
+        shuffled = tuple(some[number] for number in order)
+        owners = [some[number].key for number in maglev.build(some, size)]
+        assert [shuffled[number].key for number in maglev.build(shuffled, size)] == owners
+
+    @given(st.integers(1, 12), st.sampled_from(PRIMES))
+    def test_equal_endpoints_are_at_most_one_slot_apart(self, count: int, size: int) -> None:
+        """Also where there are more endpoints than slots."""
+        held = Counter(maglev.build(hosts(count), size))
+        slots = [held[number] for number in range(count)]
+        assert max(slots) - min(slots) <= 1
+
+
+class TestHash6Cookies:
+    """HASH-6: the key of a cookie is that of the first one of its name, without quotes; empty or missing gives none."""
+
+    @given(
+        st.lists(
+            st.tuples(st.sampled_from(("sid", "SID", "x")), st.sampled_from(("", "a", '"a"', '"', "a=b"))), max_size=4
+        )
+    )
+    def test_the_first_cookie_of_the_name(self, sent: list[tuple[str, str]]) -> None:
+        """In one line or in several, with blanks before the name."""
+        first = next((value for name, value in sent if name == "sid"), "")
+        bare = first[1:-1] if first == '"a"' else first
+        expected = xxhash64(bare.encode()) if bare else None
+        one_line = "; ".join(f"{name}={value}" for name, value in sent)
+        for lines in ([one_line], [f"{name}={value}" for name, value in sent]):
+            request = Request("GET", "h", "/", tuple(("cookie", line) for line in lines))
+            assert request_key((HashOnCookie("sid"),), request) == expected
+
+
+class TestHash7Queries:
+    """HASH-7: the key of a query parameter is that of the first value of the name, as written."""
+
+    @given(st.lists(st.tuples(st.sampled_from("kK"), st.sampled_from(("", "a", "%61", "a=b"))), max_size=3))
+    def test_the_first_value(self, sent: list[tuple[str, str]]) -> None:
+        """Nothing is decoded; an empty value is a value."""
+        query = "&".join(f"{name}={value}" for name, value in sent)
+        first = next((value for name, value in sent if name == "k"), None)
+        expected = None if first is None else xxhash64(first.encode())
+        assert request_key((HashOnQuery("k"),), Request("GET", "h", f"/?{query}")) == expected
+
+
+class TestHash8Addresses:
+    """HASH-8: the key of the client's address is that of its canonical text."""
+
+    @given(st.ip_addresses())
+    def test_any_spelling_gives_the_key_of_the_canonical_one(self, address: IPv4Address | IPv6Address) -> None:
+        """Written out in full and in upper case; no address, no key."""
+        request = Request("GET", "h", "/", source_ip=address.exploded.upper())
+        assert request_key((HashOnSourceIp(),), request) == xxhash64(str(address).encode())
+        assert request_key((HashOnSourceIp(),), Request("GET", "h", "/")) is None
+
+
+class TestHash9Terminal:
+    """HASH-9: after a terminal policy no other is asked if there is a key."""
+
+    @given(st.lists(st.tuples(st.sampled_from(("a", "b", "missing")), st.booleans()), max_size=5))
+    def test_it_is_as_if_the_list_ended_there(self, asked: list[tuple[str, bool]]) -> None:
+        """Also where the terminal policy itself came away empty, but an earlier one did not."""
+        request = Request("GET", "h", "/", (("a", "1"), ("b", "2")))
+        policies = [HashOnHeader(name, terminal) for name, terminal in asked]
+        cut = next(
+            (
+                n + 1
+                for n, (_, terminal) in enumerate(asked)
+                if terminal and any(name != "missing" for name, _ in asked[: n + 1])
+            ),
+            len(asked),
+        )
+        assert request_key(policies, request) == request_key(
+            [HashOnHeader(one.name) for one in policies[:cut]], request
+        )
 
 
 class TestHash1And2:

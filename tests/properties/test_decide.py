@@ -214,7 +214,9 @@ class TestHash5NoKey:
         assert all(step.draw == key for step in missing)
         if isinstance(decision.outcome, Forwarded):
             assert bool(missing) != bool(hashed)
-            assert all(sent.fields[step.header] == step.values for step in hashed)
+            for step in hashed:
+                assert isinstance(step.policy, HashOnHeader)
+                assert sent.fields[step.policy.name] == step.values
 
 
 class TestRoute1AndRoute4Outcomes:

@@ -20,6 +20,7 @@ from meshroute.table import (
     Health,
     LeastRequest,
     Listener,
+    Maglev,
     PathMatch,
     Pattern,
     Policy,
@@ -104,7 +105,7 @@ def endpoints(*, max_size: int = 5) -> st.SearchStrategy[tuple[Endpoint, ...]]:
 
 
 policies: st.SearchStrategy[Policy] = st.sampled_from(
-    (RoundRobin(), LeastRequest(), LeastRequest(3), RandomChoice(), RingHash(5), RingHash(64))
+    (RoundRobin(), LeastRequest(), LeastRequest(3), RandomChoice(), RingHash(5), RingHash(64), Maglev(31))
 )
 
 

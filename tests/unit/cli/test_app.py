@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,26 @@ def test_count_numbers_the_requests() -> None:
     assert code == 0
     by_rule = {row["rule"]: row["requests"] for row in json.loads(out)["counts"]}
     assert by_rule["nginx http[0].match[0]"] == 1
+
+
+def test_shares_are_exact() -> None:
+    """99 in 100 for v1, as a table with bars and as numerators over denominators that sum to one."""
+    code, out, _ = run("shares", CANARY, URL)
+    assert code == 0
+    assert re.search(r"^v1 +99\.00% +≈ 99/100 +█{24}", out, re.MULTILINE)
+    assert "of the next request" in out
+    assert "--long-run for many requests" in out
+    shares = json.loads(run("shares", CANARY, URL, "--long-run", "--json")[1])["shares"]
+    assert shares["horizon"] == "long-run"
+    assert sum(Fraction(int(row["numerator"]), int(row["denominator"])) for row in shares["pods"]) == 1
+    assert len(shares["pods"]) == 4
+
+
+def test_shares_of_dead_ends_are_outcomes() -> None:
+    """One outcome and no pod."""
+    assert "404" not in run("shares", CANARY, URL)[1]
+    out = run("shares", CANARY, "http://elsewhere/", "--registry-only")[1]
+    assert re.search(r"^none +100\.00% +1 ", out, re.MULTILINE)
 
 
 def test_notes_are_shown_when_asked_for() -> None:

@@ -1,0 +1,134 @@
+"""shares: the walk of `decide`, integrated over the draws.
+
+Source    spec/shares.md SHARE-1 to SHARE-4
+Inputs    a Plan, a request, the state before it. Draws are uniform over 0..2^64-1 and independent of one another.
+Exactness every answer is a fraction. A draw modulo n is not quite uniform, because 2^64 is no multiple of most n; the
+          fractions say so. Those of one kind sum to 1.
+Errors    none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from meshroute.balance import Odds, span_chance
+from meshroute.balance.request_key import request_key
+from meshroute.decide import Plan, chosen_route, dead_end, original_destination, spans
+from meshroute.decision import FORWARDED, NO_CLUSTER, NO_ROUTE, Decision, Outcome, Responded
+from meshroute.request import Request
+from meshroute.state import State
+from meshroute.table import Forward, OriginalDestination, Respond, Route
+
+Horizon: TypeAlias = Literal["next", "long-run"]
+Leaf: TypeAlias = tuple[Fraction, Decision, bool]
+"""A way a decision can go: its probability, the decision, and whether it depends on what was picked before."""
+
+
+class Shares(msgspec.Struct, frozen=True):
+    """Exact probabilities of what becomes of a request; each mapping sums to 1.
+
+    `pods` goes by `namespace/name`, None for every way without a pod; `by_endpoint` by `ip:port`; `by_rule` by the
+    rule's text, None where no rule took part. `horizon` says whether they are of the next request in the given state
+    or of many requests in the long run; `remembers` whether the two can differ.
+    """
+
+    horizon: Horizon
+    remembers: bool
+    pods: Mapping[str | None, Fraction]
+    by_endpoint: Mapping[str | None, Fraction]
+    by_subset: Mapping[str | None, Fraction]
+    by_cluster: Mapping[str | None, Fraction]
+    by_rule: Mapping[str | None, Fraction]
+    by_outcome: Mapping[Outcome, Fraction]
+
+    def to_builtins(self) -> dict[str, Any]:
+        """Plain JSON values: each probability as numerator and denominator, which may be beyond 64 bits, as text."""
+
+        def rows(mapping: Mapping[Any, Fraction], name: str) -> list[dict[str, Any]]:
+            return [
+                {
+                    name: msgspec.to_builtins(key),
+                    "numerator": str(share.numerator),
+                    "denominator": str(share.denominator),
+                }
+                for key, share in mapping.items()
+            ]
+
+        return {
+            "horizon": self.horizon,
+            "remembers": self.remembers,
+            "pods": rows(self.pods, "pod"),
+            "endpoints": rows(self.by_endpoint, "endpoint"),
+            "subsets": rows(self.by_subset, "subset"),
+            "clusters": rows(self.by_cluster, "cluster"),
+            "rules": rows(self.by_rule, "rule"),
+            "outcomes": rows(self.by_outcome, "outcome"),
+        }
+
+
+def shares(plan: Plan, request: Request, state: State, horizon: Horizon) -> Shares:
+    """The exact chances of every way the request can go. Raises ValueError for a horizon that is none."""
+    if horizon not in ("next", "long-run"):
+        raise ValueError(f"horizon `{horizon}` is not one of `next`, `long-run`")
+    leaves = [leaf for leaf in _leaves(plan, request, state, horizon == "long-run") if leaf[0]]
+
+    def by(key: Any) -> dict[Any, Fraction]:
+        sums: dict[Any, Fraction] = {}
+        for chance, decision, _ in leaves:
+            name = key(decision)
+            sums[name] = sums.get(name, Fraction(0)) + chance
+        return sums
+
+    return Shares(
+        horizon=horizon,
+        remembers=any(remembers for _, _, remembers in leaves),
+        pods=by(lambda one: one.pod),
+        by_endpoint=by(lambda one: one.endpoint.key if one.endpoint else None),
+        by_subset=by(lambda one: one.subset),
+        by_cluster=by(lambda one: one.cluster),
+        by_rule=by(lambda one: str(one.rule) if one.rule else None),
+        by_outcome=by(lambda one: one.outcome),
+    )
+
+
+def _leaves(plan: Plan, request: Request, state: State, long_run: bool) -> Iterator[Leaf]:
+    found, action, route = _action(plan, request)
+    name, rule = (route.name, route.rule) if route is not None else ("", None)
+    if not found or action is None:
+        yield Fraction(1), Decision(NO_ROUTE, request), False
+        return
+    if isinstance(action, Respond):
+        yield Fraction(1), Decision(Responded(action.status, action.body), request, name, rule), False
+        return
+    for cluster, low, high, total in spans(action.clusters):
+        chance = span_chance(low, high, total)
+        target = plan.targets.get(cluster)
+        if target is None:
+            yield chance, Decision(NO_CLUSTER, request, name, rule, cluster), False
+            continue
+        subset = target.cluster.subset or None
+        if isinstance(target.cluster.policy, OriginalDestination):
+            there = original_destination(request)
+            yield chance, Decision(FORWARDED, request, name, rule, cluster, subset, there), False
+            continue
+        picker = target.picker
+        if picker is None:
+            yield chance, Decision(dead_end(route), request, name, rule, cluster, subset), False
+            continue
+        key = request_key(action.hash_policies, request) if picker.hashes else None
+        odds = Odds(state.cursors.get(cluster, 0), state.active_on(cluster), key, long_run)
+        for endpoint, part in zip(target.endpoints, picker.chances(odds), strict=True):
+            decision = Decision(FORWARDED, request, name, rule, cluster, subset, endpoint)
+            yield chance * part, decision, picker.remembers
+
+
+def _action(plan: Plan, request: Request) -> tuple[bool, Forward | Respond | None, Route | None]:
+    listener = plan.listeners.get(request.port)
+    if listener is None:
+        return plan.otherwise is not None, plan.otherwise, None
+    route = chosen_route(listener, request)
+    return route is not None, route.action if route is not None else None, route

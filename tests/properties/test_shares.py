@@ -1,0 +1,211 @@
+"""Shares: spec/shares.md. `shares` is held to `decide`, never to itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import product
+from math import prod
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meshroute import Decision, Draws, Request, Router, RoutingTable, Session, State
+from meshroute.balance.ring_hash import build
+from meshroute.names import ClusterName, EndpointKey
+from meshroute.table import (
+    Cluster,
+    Endpoint,
+    Forward,
+    LeastRequest,
+    Listener,
+    Maglev,
+    Policy,
+    RandomChoice,
+    RingHash,
+    RoundRobin,
+    Route,
+    RouteMatch,
+    VirtualHost,
+    WeightedCluster,
+)
+from tests.strategies.tables import requests, tables
+
+ALL = 2**64
+REQUEST = Request.of("GET", "http://h/")
+
+
+def draws_with_remainder(remainder: int, size: int) -> int:
+    """How many of 0..2^64-1 leave this remainder: counted, not divided."""
+    return (ALL - 1 - remainder) // size + 1
+
+
+def router(policies: list[Policy], weights: list[int], sizes: list[int]) -> Router:
+    """A route split over clusters with these policies and numbers of endpoints."""
+    clusters = [
+        Cluster(
+            ClusterName(f"c{number}"),
+            policy,
+            tuple(Endpoint(f"10.{number}.0.{i}", 80, f"ns/p{number}-{i}") for i in range(size)),
+        )
+        for number, (policy, size) in enumerate(zip(policies, sizes, strict=True))
+    ]
+    split = Forward(tuple(WeightedCluster(one.name, weight) for one, weight in zip(clusters, weights, strict=True)))
+    host = VirtualHost("all", ("*",), (Route(RouteMatch(), split),))
+    return Router(RoutingTable((Listener(80, (host,)),), tuple(clusters)))
+
+
+def every_decision(
+    asked: Router, state: State, weights: list[int], sizes: list[int]
+) -> Iterator[tuple[Fraction, Decision]]:
+    """Every combination of remainders of the draws, each with its exact probability, decided one by one."""
+    total = sum(weights)
+    for size in sorted(set(sizes)):
+        members = [number for number, one in enumerate(sizes) if one == size and size]
+        for stream in range(total):
+            for host in product(range(size), repeat=3):
+                given_ = {"stream": stream, "priority": host[0], "host.0": host[1], "host.1": host[2]}
+                decision = asked.decide(REQUEST, state, Draws.of(given=given_))
+                if int(str(decision.cluster)[1:]) in members:
+                    ways = prod(draws_with_remainder(r, size) for r in host) * draws_with_remainder(stream, total)
+                    yield Fraction(ways, ALL**4), decision
+
+
+drawn_policies: st.SearchStrategy[Policy] = st.sampled_from((RandomChoice(), LeastRequest(), RoundRobin()))
+cases = st.integers(1, 3).flatmap(
+    lambda n: st.tuples(
+        st.lists(drawn_policies, min_size=n, max_size=n),
+        st.lists(st.integers(0, 4), min_size=n, max_size=n).filter(any),
+        st.lists(st.integers(1, 3), min_size=n, max_size=n),
+        st.dictionaries(st.tuples(st.integers(0, 2), st.integers(0, 2)), st.integers(1, 3), max_size=4),
+        st.integers(0, 5),
+    )
+)
+
+
+class TestShare1Exactness:
+    """SHARE-1: a share is the exact probability over all draws; those of one kind sum to 1."""
+
+    @given(tables(), requests())
+    def test_every_mapping_sums_to_one(self, table: RoutingTable, sent: Request) -> None:
+        """For the next request and in the long run, and nothing impossible is listed."""
+        for horizon in ("next", "long-run"):
+            got = Router(table).shares(sent, horizon="next" if horizon == "next" else "long-run")
+            for mapping in (got.pods, got.by_endpoint, got.by_subset, got.by_cluster, got.by_rule, got.by_outcome):
+                assert sum(mapping.values()) == 1
+                assert all(share > 0 for share in mapping.values())
+
+    @settings(max_examples=60)  # each example decides up to a thousand times
+    @given(cases)
+    def test_they_are_what_deciding_over_all_remainders_gives(
+        self,
+        case: tuple[list[Policy], list[int], list[int], dict[tuple[int, int], int], int],
+    ) -> None:
+        """Exhaustively: every remainder of every draw, weighed by how many draws leave it."""
+        policies, weights, sizes, busy, cursor = case
+        asked = router(policies, weights, sizes)
+        active: dict[ClusterName, dict[EndpointKey, int]] = {}
+        for (cluster, host), count in busy.items():
+            active.setdefault(ClusterName(f"c{cluster}"), {})[EndpointKey(f"10.{cluster}.0.{host}:80")] = count
+        state = State({ClusterName(f"c{n}"): cursor for n in range(3)}, active)
+        counted: dict[str | None, Fraction] = {}
+        for chance, decision in every_decision(asked, state, weights, sizes):
+            counted[decision.pod] = counted.get(decision.pod, Fraction(0)) + chance
+        assert dict(asked.shares(REQUEST, state).pods) == counted
+
+    @given(tables(), requests(), st.integers(0, 2**64 - 1))
+    def test_whatever_is_decided_has_a_share(self, table: RoutingTable, sent: Request, seed: int) -> None:
+        """The pod, cluster, rule and outcome of any decision are listed."""
+        asked = Router(table)
+        got, decision = asked.shares(sent), asked.decide(sent, draws=Draws.of(seed))
+        assert decision.pod in got.pods
+        assert decision.cluster in got.by_cluster
+        assert decision.subset in got.by_subset
+        assert decision.outcome in got.by_outcome
+        assert (str(decision.rule) if decision.rule else None) in got.by_rule
+
+
+class TestShare2Modulo:
+    """SHARE-2: a draw modulo n hits the first remainders once more than the others."""
+
+    @given(st.integers(1, 50))
+    def test_the_first_remainders_have_one_more_of_two_to_the_64(self, size: int) -> None:
+        """Three endpoints are not a third each."""
+        got = router([RandomChoice()], [1], [size]).shares(REQUEST).pods
+        assert [got[f"ns/p0-{i}"] * ALL for i in range(size)] == [draws_with_remainder(i, size) for i in range(size)]
+
+
+class TestShare3RandomKeys:
+    """SHARE-3: with a random key an endpoint has its arcs of the ring, or the keys of its slots."""
+
+    @given(st.integers(1, 6), st.sampled_from((1, 3, 16)))
+    def test_arcs_are_counted_key_by_key_between_the_points(self, size: int, minimum: int) -> None:
+        """Decided at both ends of every stretch on which the owner cannot change."""
+        asked = router([RingHash(minimum)], [1], [size])
+        points = sorted(set(ring_points(asked)))
+        counted: Counter[str | None] = Counter()
+        for low, high in zip([0, *(point + 1 for point in points)], [*points, ALL - 1], strict=True):
+            owners = (
+                {asked.decide(REQUEST, draws=Draws.of(given={"key": key})).pod for key in (low, high)}
+                if low <= high
+                else set()
+            )
+            assert len(owners) <= 1
+            for owner in owners:
+                counted[owner] += high - low + 1
+        got = asked.shares(REQUEST).pods
+        assert {pod: share * ALL for pod, share in got.items()} == dict(counted)
+
+    @given(st.integers(1, 6), st.sampled_from((2, 3, 31)))
+    def test_slots_are_counted_by_their_keys(self, count: int, size: int) -> None:
+        """Decided once for each remainder."""
+        asked = router([Maglev(size)], [1], [count])
+        counted: Counter[str | None] = Counter()
+        for slot in range(size):
+            counted[asked.decide(REQUEST, draws=Draws.of(given={"key": slot})).pod] += draws_with_remainder(slot, size)
+        assert {pod: share * ALL for pod, share in asked.shares(REQUEST).pods.items()} == dict(counted)
+
+
+def ring_points(asked: Router) -> Iterator[int]:
+    for cluster in asked.table.clusters:
+        assert isinstance(cluster.policy, RingHash)
+        yield from build(cluster.endpoints, cluster.policy).points
+
+
+class TestShare4Horizon:
+    """SHARE-4: the next request's shares are those of the state; in the long run turns are even."""
+
+    @given(st.integers(1, 6), st.integers(0, 20))
+    def test_round_robin_is_certain_now_and_even_in_the_long_run(self, size: int, cursor: int) -> None:
+        """And the average of one round of next shares is the long run."""
+        asked = router([RoundRobin()], [1], [size])
+        rounds = [asked.shares(REQUEST, State({ClusterName("c0"): cursor + turn})).pods for turn in range(size)]
+        assert all(list(one.values()) == [1] for one in rounds)
+        long_run = asked.shares(REQUEST, horizon="long-run")
+        assert long_run.remembers
+        sums: dict[str | None, Fraction] = {}
+        for one in rounds:
+            for pod, share in one.items():
+                sums[pod] = sums.get(pod, Fraction(0)) + share / size
+        assert dict(long_run.pods) == sums == {f"ns/p0-{i}": Fraction(1, size) for i in range(size)}
+
+    def test_a_session_agrees_with_the_long_run_to_the_request(self) -> None:
+        """Ninety requests over three pods in turns: thirty each."""
+        asked = router([RoundRobin()], [1], [3])
+        session = Session(asked)
+        counted = Counter(session.decide(REQUEST).pod for _ in range(90))
+        assert {pod: share * 90 for pod, share in asked.shares(REQUEST, horizon="long-run").pods.items()} == counted
+
+
+def test_shares_as_json_keep_numerators_and_denominators() -> None:
+    """As text, because a numerator may have more than 64 bits; and a horizon that does not exist is refused."""
+    got = router([RandomChoice()], [1], [3]).shares(REQUEST)
+    raw = msgspec.json.decode(msgspec.json.encode(got.to_builtins()))
+    assert sum(Fraction(int(row["numerator"]), int(row["denominator"])) for row in raw["pods"]) == 1
+    assert raw["outcomes"] == [{"outcome": {"type": "forwarded"}, "numerator": "1", "denominator": "1"}]
+    asked = router([RandomChoice()], [1], [3])
+    with pytest.raises(ValueError, match="horizon"):
+        asked.shares(REQUEST, horizon="tomorrow")  # type: ignore[arg-type] # wrong on purpose
