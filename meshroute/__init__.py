@@ -20,6 +20,7 @@
 ('default/web-0', '10.0.0.7:80')
 """
 
+from meshroute.analysis.moved import Moved, MovedError, find_cluster, moved
 from meshroute.compile.viewpoint import MeshConfig, Sidecar
 from meshroute.decision import Decision, Failed, Forwarded, Outcome, Redirected, Responded
 from meshroute.diagnostics import Code, Diagnostic, ManifestError, Severity, SourceRef
@@ -42,6 +43,8 @@ __all__ = [
     "ManifestError",
     "Mesh",
     "MeshConfig",
+    "Moved",
+    "MovedError",
     "Outcome",
     "Redirected",
     "Request",
@@ -58,6 +61,8 @@ __all__ = [
     "State",
     "StateError",
     "TableError",
+    "find_cluster",
     "load",
     "loads",
+    "moved",
 ]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import assert_never
 
 from meshroute.balance import least_request, maglev, random_choice, ring_hash, round_robin
-from meshroute.balance.picker import Ask, Odds, Picker, span_chance
+from meshroute.balance.picker import DRAWS, Ask, Odds, Picker, span_chance
 from meshroute.table import Cluster, LeastRequest, Maglev, OriginalDestination, RandomChoice, RingHash, RoundRobin
 from meshroute.table.cluster import Endpoint
 
-__all__ = ["Ask", "Odds", "Picker", "prepare", "span_chance"]
+__all__ = ["DRAWS", "Ask", "Odds", "Picker", "prepare", "span_chance"]
 
 
 def prepare(cluster: Cluster, usable: tuple[Endpoint, ...]) -> Picker | None:

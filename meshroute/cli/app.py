@@ -177,6 +177,40 @@ def shares(
     show.print_shares(show.console(), request, answer)
 
 
+@app.command()
+def moved(
+    before: Annotated[str, typer.Argument(metavar="BEFORE", help="A file or folder with the manifests as they are.")],
+    after: Annotated[str, typer.Argument(metavar="AFTER", help="A file or folder with the manifests as they will be.")],
+    host: Annotated[str, typer.Option("--host", help="The service: its name, or its full host.")],
+    port: Annotated[int, typer.Option("--port", help="The port of the service.", min=1, max=65535)] = 80,
+    subset: Annotated[str, typer.Option("--subset", help="A subset of the service.")] = "",
+    namespace: Namespace = "default",
+    from_: From = "",
+    repair: Repair = False,
+    lenient: Lenient = False,
+    notes: Notes = False,
+    json: Json = False,
+) -> None:
+    """Say which share of consistently hashed keys changes its pod, and from whom to whom.
+
+    Example: meshroute moved now/ scaled/ --host nginx-service
+    """
+    meshes = [_load([path], namespace, repair, lenient, False, json) for path in (before, after)]
+    try:
+        clusters = [
+            mr.find_cluster(mesh.router(_client(from_ or namespace, ())), host, port, subset) for mesh in meshes
+        ]
+        answer = mr.moved(*clusters)
+    except mr.MovedError as error:
+        _refuse(str(error))
+    if json:
+        _print_json(answer.to_builtins())
+        return
+    for mesh in meshes:
+        show.print_diagnostics(show.console(stderr=True), mesh.diagnostics, notes=notes)
+    show.print_moved(show.console(), clusters[0].name, answer)
+
+
 class _Ask:
     """The request that the arguments describe, once or numbered."""
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from meshroute.analysis.moved import Moved
 from meshroute.cli import words
 from meshroute.decision import Decision, Failed
 from meshroute.diagnostics import Diagnostic, Severity, render
@@ -129,3 +130,20 @@ def print_shares(to: Console, request: Request, answer: Shares) -> None:
         to.print(table)
     if answer.remembers and answer.horizon == "next":
         to.print("\n[dim]This goes by what was picked before: --long-run for many requests[/]")
+
+
+def print_moved(to: Console, cluster: str, answer: Moved) -> None:
+    """The share of keys that move, and each flow."""
+    moved = f"{words.percent(answer.total)} of all keys change their pod"
+    to.print(f"{escape(cluster)}\n[bold]{moved}[/] ({escape(words.fraction(answer.total))})\n", soft_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("from", "to"):
+        table.add_column(name, overflow="fold")
+    table.add_column("keys", justify="right")
+    table.add_column("")
+    for (was, now), share in answer.flows.items():
+        names = [(answer.workloads.get(key) or key) if key is not None else "nobody" for key in (was, now)]
+        told = "stay" if was == now else names[1]
+        bar = "█" * max(1, round(BAR_WIDTH * share))
+        table.add_row(escape(names[0]), escape(told), words.percent(share), bar)
+    to.print(table)

@@ -36,6 +36,9 @@ from meshroute.table import (
     WeightedCluster,
 )
 
+Addresses = Sequence[tuple[str, int, int]]
+"""Endpoints as (address, port, weight)."""
+
 Texts = Sequence[tuple[str, str]]
 """Manifests as (name, text)."""
 
@@ -142,27 +145,27 @@ def _key(
     return request_key(msgspec.convert(policies, tuple[HashPolicy, ...]), request)
 
 
-def _ring(endpoints: Sequence[tuple[str, int, int]], minimum: int, maximum: int | None = None) -> list[tuple[int, int]]:
+def _ring(endpoints: Addresses, minimum: int, maximum: int | None = None) -> list[tuple[int, int]]:
     sizes = RingHash(minimum) if maximum is None else RingHash(minimum, maximum)
     ring = build(_endpoints(endpoints), sizes)
     return list(zip(ring.points, ring.owners, strict=True))
 
 
-def _endpoints(given: Sequence[tuple[str, int, int]]) -> list[Endpoint]:
+def _endpoints(given: Addresses) -> list[Endpoint]:
     return [Endpoint(address, port, weight=weight) for address, port, weight in given]
 
 
-def _ring_picks(endpoints: Sequence[tuple[str, int, int]], keys: Sequence[int], sizes: Mapping[str, Any]) -> list[int]:
+def _ring_picks(endpoints: Addresses, keys: Sequence[int], sizes: Mapping[str, Any]) -> list[int]:
     ring = build(_endpoints(endpoints), msgspec.convert({"type": "ring-hash", **sizes}, RingHash))
     return [ring.owners[ring.entry(key)] for key in keys]
 
 
-def _maglev_picks(endpoints: Sequence[tuple[str, int, int]], keys: Sequence[int], size: int) -> list[int]:
+def _maglev_picks(endpoints: Addresses, keys: Sequence[int], size: int) -> list[int]:
     table = maglev.build(_endpoints(endpoints), size)
     return [table[key % size] for key in keys]
 
 
-def _shares(policy: Mapping[str, Any], endpoints: Sequence[tuple[str, int, int]], horizon: Any) -> list[str]:
+def _shares(policy: Mapping[str, Any], endpoints: Addresses, horizon: Any) -> list[str]:
     """The share of each endpoint of one cluster, of a request without a key, over 2^64."""
     name = ClusterName("c")
     members = tuple(_endpoints(endpoints))
@@ -171,6 +174,14 @@ def _shares(policy: Mapping[str, Any], endpoints: Sequence[tuple[str, int, int]]
     router = mr.Router(mr.RoutingTable((Listener(80, (host,)),), (cluster,)))
     got = router.shares(mr.Request.of("GET", "http://any/"), horizon=horizon).by_endpoint
     return [f"{got.get(one.key, 0) * 2**64}/{2**64}" for one in members]
+
+
+def _moved(
+    policy: Mapping[str, Any], before: Sequence[tuple[str, int, int]], after: Sequence[tuple[str, int, int]]
+) -> str:
+    kind = msgspec.convert(policy, Policy)
+    answer = mr.moved(*(Cluster(ClusterName("c"), kind, tuple(_endpoints(some))) for some in (before, after)))
+    return f"{answer.total * 2**64}/{2**64}"
 
 
 def _fields(headers: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
@@ -193,6 +204,7 @@ _FUNCTIONS: Mapping[str, Any] = {
     "header_values": _fields,
     "ring": _ring,
     "shares": _shares,
+    "moved": _moved,
     "ring_picks": _ring_picks,
     "maglev_table": lambda endpoints, size: list(maglev.build(_endpoints(endpoints), size)),
     "maglev_picks": _maglev_picks,

@@ -51,6 +51,8 @@ def header_predicate(wanted: HeaderMatch) -> RequestPredicate:
     """Whether some value of the header satisfies the condition, or none does if it is inverted."""
     name, invert = wanted.name, wanted.invert
     if isinstance(wanted.value, Present):
+        if wanted.missing_is_empty:  # an empty value is a value: the header is there whatever is sent
+            return lambda _: not invert
         return lambda request: (name in request.fields) != invert
     holds = text_predicate(wanted.value)
     if wanted.missing_is_empty:

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meshroute import Decision, Draws, Request, Router, RoutingTable, Session, State
+from meshroute import Decision, Draws, MovedError, Request, Router, RoutingTable, Session, State, moved
+from meshroute.balance import maglev
 from meshroute.balance.ring_hash import build
 from meshroute.names import ClusterName, EndpointKey
 from meshroute.table import (
@@ -209,3 +210,61 @@ def test_shares_as_json_keep_numerators_and_denominators() -> None:
     asked = router([RandomChoice()], [1], [3])
     with pytest.raises(ValueError, match="horizon"):
         asked.shares(REQUEST, horizon="tomorrow")  # type: ignore[arg-type] # wrong on purpose
+
+
+class TestShare5Moved:
+    """SHARE-5: the keys that move are those whose endpoint before and after differ, counted over all of them."""
+
+    @staticmethod
+    def clusters(policy: Policy, sizes: tuple[int, int]) -> list[Cluster]:
+        return [
+            Cluster(ClusterName("c"), policy, tuple(Endpoint(f"10.8.0.{i}", 80, f"ns/p{i}") for i in range(size)))
+            for size in sizes
+        ]
+
+    @given(st.tuples(st.integers(0, 6), st.integers(0, 6)), st.sampled_from((RingHash(1), RingHash(16), Maglev(7))))
+    def test_flows_sum_to_one_and_margins_are_the_shares_of_both_sides(
+        self, sizes: tuple[int, int], policy: Policy
+    ) -> None:
+        """What leaves an endpoint and what stays there is what it had; with nothing changed nothing moves."""
+        before, after = self.clusters(policy, sizes)
+        answer = moved(before, after)
+        assert sum(answer.flows.values()) == 1
+        assert moved(before, before).total == 0
+        for side, cluster in enumerate((before, after)):
+            host = VirtualHost("h", ("*",), (Route(RouteMatch(), Forward((WeightedCluster(cluster.name),))),))
+            shares = Router(RoutingTable((Listener(80, (host,)),), (cluster,))).shares(REQUEST).by_endpoint
+            margin: dict[str | None, Fraction] = {}
+            for flow, share in answer.flows.items():
+                margin[flow[side]] = margin.get(flow[side], Fraction(0)) + share
+            assert margin == dict(shares)
+
+    @given(
+        st.tuples(st.integers(1, 5), st.integers(1, 5)),
+        st.integers(0, ALL - 1),
+        st.sampled_from((RingHash(8), Maglev(31))),
+    )
+    def test_the_flow_of_any_key_is_listed(self, sizes: tuple[int, int], key: int, policy: Policy) -> None:
+        """By deciding with that key before and after."""
+        owners = []
+        for cluster in self.clusters(policy, sizes):
+            host = VirtualHost("h", ("*",), (Route(RouteMatch(), Forward((WeightedCluster(cluster.name),))),))
+            asked = Router(RoutingTable((Listener(80, (host,)),), (cluster,)))
+            endpoint = asked.decide(REQUEST, draws=Draws.of(given={"key": key})).endpoint
+            assert endpoint is not None
+            owners.append(endpoint.key)
+        assert (owners[0], owners[1]) in moved(*self.clusters(policy, sizes)).flows
+
+    def test_a_small_table_is_counted_slot_by_slot(self) -> None:
+        """Maglev of seven slots from three endpoints to two: by hand over the tables."""
+        before, after = self.clusters(Maglev(7), (3, 2))
+        tables = [[one.endpoints[n].key for n in maglev.build(one.endpoints, 7)] for one in (before, after)]
+        expected = sum(draws_with_remainder(slot, 7) for slot in range(7) if tables[0][slot] != tables[1][slot])
+        assert moved(before, after).total * ALL == expected
+
+    @pytest.mark.parametrize("other", [RoundRobin(), Maglev(31), RingHash(8)])
+    def test_keys_placed_by_different_means_cannot_be_compared(self, other: Policy) -> None:
+        """It says so instead of guessing."""
+        (one, _), (two, _) = self.clusters(Maglev(7), (1, 1)), self.clusters(other, (1, 1))
+        with pytest.raises(MovedError, match="only two rings, or two Maglev tables of one size"):
+            moved(one, two)

@@ -102,6 +102,38 @@ def test_shares_of_dead_ends_are_outcomes() -> None:
     assert re.search(r"^none +100\.00% +1 ", out, re.MULTILINE)
 
 
+STICKY = ROOT / "docs/examples/sticky"
+
+
+def test_moved_counts_every_key() -> None:
+    """From three pods to four: who stays, who goes where; the same in JSON, summing to one."""
+    code, out, _ = run("moved", str(STICKY / "before"), str(STICKY / "after"), "--host", "web")
+    assert code == 0
+    assert re.search(r"^[0-9.]+% of all keys change their pod", out, re.MULTILINE)
+    assert len(re.findall(r" stay +[0-9.]+%", out)) == 3
+    flows = json.loads(run("moved", str(STICKY / "before"), str(STICKY / "after"), "--host", "web", "--json")[1])[
+        "flows"
+    ]
+    assert sum(Fraction(int(row["numerator"]), int(row["denominator"])) for row in flows) == 1
+    assert {row["from"]["pod"] for row in flows} < {row["to"]["pod"] for row in flows}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ((str(STICKY / "before"), str(STICKY / "after"), "--host", "wob"), "no cluster for host `wob`"),
+        ((str(STICKY / "before"), str(STICKY / "after"), "--host", "web", "--port", "81"), "port 81"),
+        ((str(STICKY / "before"), CANARY, "--host", "web"), "no cluster for host `web`"),
+        ((CANARY, CANARY, "--host", "nginx-service"), "only two rings"),
+    ],
+)
+def test_moved_refuses_what_it_cannot_compare(arguments: tuple[str, ...], reason: str) -> None:
+    """Exit status 2 and what there is."""
+    code, out, err = run("moved", *arguments)
+    assert (code, out) == (2, "")
+    assert reason in err
+
+
 def test_notes_are_shown_when_asked_for() -> None:
     """Otherwise only how many there are."""
     assert "2 notes not shown" in run("decide", CANARY, URL)[2]
