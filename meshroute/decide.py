@@ -38,7 +38,6 @@ from meshroute.table import (
     LeastRequest,
     OriginalDestination,
     Respond,
-    RoundRobin,
     Route,
     RoutingTable,
     TableError,
@@ -88,11 +87,9 @@ class Plan:
         if len(self.targets) < len(table.clusters):
             raise TableError("two clusters have the same name")
         for cluster in table.clusters:
-            if (
-                isinstance(cluster.policy, (RoundRobin, LeastRequest))
-                and len({e.weight for e in cluster.endpoints}) > 1
-            ):
-                raise TableError(f"cluster `{cluster.name}`: unequal weights under {cluster.policy} are not served yet")
+            weights = {one.weight for one in cluster.endpoints}
+            if isinstance(cluster.policy, LeastRequest) and len(weights) > 1:
+                raise TableError(f"cluster `{cluster.name}`: unequal weights under least request are not served yet")
         for listener in table.listeners:
             for host in listener.virtual_hosts:
                 for route in host.routes:
@@ -161,7 +158,7 @@ def _forward(
     if picker is None:
         return Decision(dead_end(route), request, name, rule, cluster, subset)
     key = _key(action.hash_policies, request, draws, tell) if picker.hashes else 0
-    ask = Ask(draws, state.cursors.get(cluster, 0), state.active_on(cluster), key)
+    ask = Ask(draws, state.starts.get(cluster, 0), state.cursors.get(cluster, 0), state.active_on(cluster), key)
     picked = picker.pick(ask)
     endpoint = target.endpoints[picked]
     if tell is not None:

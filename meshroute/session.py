@@ -33,7 +33,7 @@ class Session:
             cluster: dict(counts) for cluster, counts in start.active.items()
         }
         # A State over the very maps that this session changes; nobody else ever sees it.
-        self._live: Final = State(self._cursors, self._active)
+        self._live: Final = State(self._cursors, self._active, dict(start.starts))
 
     @property
     def state(self) -> State:

@@ -120,7 +120,8 @@ def _leaves(plan: Plan, request: Request, state: State, long_run: bool) -> Itera
             yield chance, Decision(dead_end(route), request, name, rule, cluster, subset), False
             continue
         key = request_key(action.hash_policies, request) if picker.hashes else None
-        odds = Odds(state.cursors.get(cluster, 0), state.active_on(cluster), key, long_run)
+        start = state.starts.get(cluster, 0)
+        odds = Odds(start, state.cursors.get(cluster, 0), state.active_on(cluster), key, long_run)
         for endpoint, part in zip(target.endpoints, picker.chances(odds), strict=True):
             decision = Decision(FORWARDED, request, name, rule, cluster, subset, endpoint)
             yield chance * part, decision, picker.remembers

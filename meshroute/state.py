@@ -26,6 +26,16 @@ class CursorMoved(msgspec.Struct, frozen=True, tag=True, gc=False):
     cluster: ClusterName
 
 
+class Refreshed(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """The cluster's endpoints or their weights have changed. Weighted turns begin anew, from the same start; plain
+    turns go on.
+
+    The caller says so, who knows which tables followed each other.
+    """
+
+    cluster: ClusterName
+
+
 class RequestStarted(msgspec.Struct, frozen=True, tag=True, gc=False):
     """One more request is active on the endpoint."""
 
@@ -40,7 +50,7 @@ class RequestFinished(msgspec.Struct, frozen=True, tag=True, gc=False):
     endpoint: EndpointKey
 
 
-Effect: TypeAlias = CursorMoved | RequestStarted | RequestFinished
+Effect: TypeAlias = CursorMoved | Refreshed | RequestStarted | RequestFinished
 
 Cursors: TypeAlias = dict[ClusterName, int]
 Active: TypeAlias = dict[ClusterName, dict[EndpointKey, int]]
@@ -50,12 +60,14 @@ _NONE: Mapping[EndpointKey, int] = {}
 class State(msgspec.Struct, frozen=True):
     """A value: never changed, compared by content, written as JSON by msgspec.
 
-    `cursors` counts the turns that round robin took in each cluster (a proxy starts at a random number: put the one it
-    drew); `active` counts the requests in flight by cluster and endpoint, no entry for 0.
+    `cursors` counts the turns that round robin took in each cluster; `starts` has the number that each cluster's
+    balancer drew when it was made, 0 where none is given (a real proxy draws one, and nobody can see it from outside);
+    `active` counts the requests in flight by cluster and endpoint, no entry for 0.
     """
 
     cursors: Mapping[ClusterName, int] = {}
     active: Mapping[ClusterName, Mapping[EndpointKey, int]] = {}
+    starts: Mapping[ClusterName, int] = {}
 
     def active_on(self, cluster: ClusterName) -> Mapping[EndpointKey, int]:
         """Requests in flight by endpoint of a cluster; no entry for an idle one."""
@@ -67,7 +79,7 @@ class State(msgspec.Struct, frozen=True):
         active: Active = {cluster: dict(counts) for cluster, counts in self.active.items()}
         for effect in effects:
             apply(effect, cursors, active)
-        return State(cursors, active)
+        return State(cursors, active, self.starts)
 
 
 def apply(effect: Effect, cursors: Cursors, active: Active) -> None:
@@ -75,6 +87,8 @@ def apply(effect: Effect, cursors: Cursors, active: Active) -> None:
     match effect:
         case CursorMoved(cluster):
             cursors[cluster] = cursors.get(cluster, 0) + 1
+        case Refreshed(cluster):
+            cursors.pop(cluster, None)
         case RequestStarted(cluster, endpoint):
             counts = active.setdefault(cluster, {})
             counts[endpoint] = counts.get(endpoint, 0) + 1

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("quick", max_examples=100, deadline=None, database=None, print_blob=True)
 settings.register_profile(
     "deep",
-    max_examples=5_000,
+    max_examples=1_000,
     deadline=None,
     database=None,
     print_blob=True,

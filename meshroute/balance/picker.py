@@ -18,11 +18,12 @@ from meshroute.names import EndpointKey
 class Ask(NamedTuple):
     """What a choice may depend on besides configuration.
 
-    `cursor` counts the cluster's earlier turns; `active` the requests in flight by endpoint; `key` is the request's
-    hash, or the random number that stands in for it.
+    `start` is the number that the cluster's balancer drew when it was made, `cursor` counts its turns since; `active`
+    the requests in flight by endpoint; `key` is the request's hash, or the random number that stands in for it.
     """
 
     draws: Draws
+    start: int
     cursor: int
     active: Mapping[EndpointKey, int]
     key: int
@@ -35,6 +36,7 @@ class Odds(NamedTuple):
     `long_run` asks for the chances over many requests instead of the next one.
     """
 
+    start: int
     cursor: int
     active: Mapping[EndpointKey, int]
     key: int | None

@@ -15,6 +15,7 @@ import meshroute as mr
 from meshroute.balance import maglev
 from meshroute.balance.request_key import request_key
 from meshroute.balance.ring_hash import build
+from meshroute.balance.schedule import Schedule
 from meshroute.compile.pods import assumed_address, safe_name
 from meshroute.compile.resolve import covers, most_specific, resolve
 from meshroute.diagnostics import Diagnostic
@@ -203,6 +204,7 @@ _FUNCTIONS: Mapping[str, Any] = {
     "request_key": _key,
     "header_values": _fields,
     "ring": _ring,
+    "schedule": lambda weights, start, picks: [Schedule(weights, start).pick(number) for number in range(picks)],
     "shares": _shares,
     "moved": _moved,
     "ring_picks": _ring_picks,

@@ -19,6 +19,7 @@ from meshroute.balance import Ask, maglev, prepare
 from meshroute.balance.candidates import usable
 from meshroute.balance.request_key import chained, request_key
 from meshroute.balance.ring_hash import Ring, build
+from meshroute.balance.schedule import Schedule
 from meshroute.hashing import murmur64, rotate_left, xxhash64
 from meshroute.names import ClusterName, EndpointKey
 from meshroute.table import (
@@ -52,9 +53,13 @@ def pick(policy: Policy, some: tuple[Endpoint, ...], ask: Ask) -> Endpoint:
 
 
 def ask(
-    draws: dict[str, int] | None = None, cursor: int = 0, active: dict[EndpointKey, int] | None = None, key: int = 0
+    draws: dict[str, int] | None = None,
+    cursor: int = 0,
+    active: dict[EndpointKey, int] | None = None,
+    key: int = 0,
+    start: int = 0,
 ) -> Ask:
-    return Ask(Draws.of(given=draws), cursor, active or NOBODY_BUSY, key)
+    return Ask(Draws.of(given=draws), start, cursor, active or NOBODY_BUSY, key)
 
 
 class TestBal1Health:
@@ -81,7 +86,13 @@ class TestBal1Health:
 class TestRr1RoundRobin:
     """RR-1: endpoint number `cursor mod n`; the cursor keeps its value when endpoints come and go."""
 
-    @given(st.integers(1, 9), st.integers(0, 2**64 - 1))
+    @given(st.integers(1, 9), U64, st.integers(0, 100))
+    def test_the_start_is_where_the_count_begins(self, size: int, start: int, cursor: int) -> None:
+        """As a number of 64 bits that wraps round."""
+        some = hosts(size)
+        assert pick(RoundRobin(), some, ask(start=start, cursor=cursor)) == some[(start + cursor) % 2**64 % size]
+
+    @given(st.integers(1, 9), st.integers(0, 2**64 - 100))
     def test_any_n_picks_in_a_row_take_each_endpoint_once(self, size: int, start: int) -> None:
         """Evenness: no endpoint is ever a turn ahead of another by more than one."""
         some = hosts(size)
@@ -93,6 +104,45 @@ class TestRr1RoundRobin:
         """After any change, the next is the count modulo the new number."""
         assert pick(RoundRobin(), hosts(before), ask(cursor=cursor)) == hosts(before)[cursor % before]
         assert pick(RoundRobin(), hosts(after), ask(cursor=cursor + 1)) == hosts(after)[(cursor + 1) % after]
+
+
+unequal = st.lists(st.integers(1, 12), min_size=2, max_size=6).filter(lambda weights: len(set(weights)) > 1)
+
+
+class TestRr2Weights:
+    """RR-2: unequal weights take turns by earliest deadline, from the picks that the start pretends were made."""
+
+    @given(unequal, st.integers(0, 40))
+    def test_a_round_gives_each_endpoint_its_weight(self, weights: list[int], rounds: int) -> None:
+        """From a start of whole rounds, the next round of picks is shared out exactly."""
+        schedule = Schedule(weights, rounds * sum(weights))
+        picks = Counter(schedule.pick(number) for number in range(sum(weights)))
+        assert [picks[number] for number in range(len(weights))] == weights
+
+    @given(unequal, st.integers(0, 2**40), st.lists(st.integers(0, 300), min_size=1, max_size=20))
+    def test_a_pick_depends_on_weights_start_and_number_alone(
+        self, weights: list[int], start: int, asked: list[int]
+    ) -> None:
+        """In any order, again and again, from one schedule and from new ones; bits above the 32nd do not count."""
+        used = Schedule(weights, start)
+        for number in asked:
+            assert used.pick(number) == Schedule(weights, start).pick(number)
+            assert used.pick(number) == Schedule(weights, start + 2**32).pick(number)
+
+    def test_forgetting_early_picks_changes_none(self) -> None:
+        """Far beyond the window that is kept, then back to the first."""
+        schedule = Schedule([3, 7, 1], 5)
+        first = [schedule.pick(number) for number in range(50)]
+        assert schedule.pick(20_000) == Schedule([3, 7, 1], 5).pick(20_000)
+        assert [schedule.pick(number) for number in range(50)] == first
+
+    @given(unequal, st.integers(0, 1000))
+    def test_from_no_start_the_heaviest_goes_first(self, weights: list[int], cursor: int) -> None:
+        """And the picker is the schedule."""
+        some = hosts(len(weights), weights)
+        assert pick(RoundRobin(), some, ask()) == some[weights.index(max(weights))]
+        schedule = Schedule(weights, 7)
+        assert pick(RoundRobin(), some, ask(start=7, cursor=cursor)) == some[schedule.pick(cursor)]
 
 
 class TestRand1Random:

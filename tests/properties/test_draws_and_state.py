@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from meshroute import Decision, Draws, Request, Router, RoutingTable, Session, State, StateError
 from meshroute.names import ClusterName, EndpointKey
-from meshroute.state import CursorMoved, Effect, RequestFinished, RequestStarted
+from meshroute.state import CursorMoved, Effect, Refreshed, RequestFinished, RequestStarted
 from tests.strategies.tables import U64, requests, tables
 
 NAMES = ("stream", "priority", "key", "host.0", "host.1", "host.2")
@@ -101,6 +101,11 @@ class History(RuleBasedStateMachine):
         started = RequestStarted(cluster, endpoint)
         self.state = self.state.after([started])
         self.flying.append(started)
+
+    @rule(cluster=clusters)
+    def refresh(self, cluster: ClusterName) -> None:
+        self.state = self.state.after([Refreshed(cluster)])
+        del self.picks[cluster]
 
     @precondition(lambda self: self.flying)
     @rule(data=st.data())
