@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from meshroute.compile import wording
 from meshroute.compile.destination import DestinationRules, policy_of
 from meshroute.compile.istio import destination_port, governs_mesh, in_order
-from meshroute.compile.registry import Registry
+from meshroute.compile.registry import RegisteredService, Registry
 from meshroute.compile.resolve import covers, is_subset_of, is_wild, resolve, visibility
 from meshroute.compile.understood import not_acted_on
 from meshroute.diagnostics import Diagnostic, FieldPath, nearest, path_text
@@ -27,7 +27,7 @@ from meshroute.manifest.istio import (
     VirtualService,
 )
 from meshroute.match.re2 import Re2SyntaxError, compile_full
-from meshroute.names import ascii_lower, wire
+from meshroute.names import Host, ascii_lower, wire
 
 MAX_REGEX_BYTES = 1024
 """istio/istio: pkg/config/validation: the webhook's limit, before any program size is looked at."""
@@ -139,7 +139,7 @@ def _check_destination(
     service = registry.services.get(host)
     if service is None:
         at = virtual_service.at("spec", *path, "destination", "host")
-        known = nearest(host, registry.services)
+        known = _nearest(host, registry)
         yield wording.host_unknown(subject, host, known, at, "requests sent there fail with 503 NC")
         return
     port = destination_port(one)
@@ -175,23 +175,22 @@ def _check_winners(virtual_services: Sequence[VirtualService], registry: Registr
             elif not is_wild(host) and "." in written and host not in registry.services:
                 # A dotted name may be a host outside the mesh; only one that looks like a service is worth a word.
                 if host.endswith(f".svc.{domain}"):
-                    known = nearest(host, registry.services)
+                    known = _nearest(host, registry)
                     yield wording.host_unknown(one.subject, host, known, at, "the rules apply to nobody's requests")
             elif not is_wild(host) and host not in registry.services:
-                known = nearest(host, registry.services)
+                known = _nearest(host, registry)
                 yield wording.host_unknown(one.subject, host, known, at, "the rules apply to nobody's requests")
-            for service in registry.services.values():
-                if service.host == host or (is_wild(host) and covers(host, service.host)):
-                    for port in service.ports:
-                        if not port.protocol.may_be_http and one.spec.http:
-                            yield wording.protocol_not_http(one, service.host, port.number, port.name, at)
+            for service in _covered(host, registry) if one.spec.http else ():
+                for port in service.ports:
+                    if not port.protocol.may_be_http:
+                        yield wording.protocol_not_http(one, service.host, port.number, port.name, at)
 
 
 def _check_destination_rule(rule: DestinationRule, registry: Registry, domain: str) -> Iterator[Diagnostic]:
     host = resolve(rule.spec.host, rule.namespace, domain)
-    covered = [service for name, service in registry.services.items() if covers(host, name)]
+    covered = _covered(host, registry)
     if not covered:
-        known = nearest(host, registry.services)
+        known = _nearest(host, registry)
         at = rule.at("spec", "host")
         yield wording.host_unknown(rule.subject, host, known, at, "the rule governs nothing")
     for path in not_acted_on(rule.kind, rule.spec):
@@ -235,3 +234,21 @@ def _as_one_rule(rules: Sequence[HTTPRoute]) -> str:
         subset = f", subset: {one.destination.subset}" if one.destination.subset else ""
         lines += [f"  - destination: {{host: {one.destination.host}{subset}}}", f"    weight: {one.weight}"]
     return "\n".join(lines)
+
+
+def _covered(host: str, registry: Registry) -> list[RegisteredService]:
+    """The services that a host stands for. Only a wildcard has to look at all of them."""
+    if is_wild(host):
+        return [service for name, service in registry.services.items() if covers(host, name)]
+    service = registry.services.get(Host(host))
+    return [service] if service is not None else []
+
+
+def _nearest(host: str, registry: Registry) -> str | None:
+    """The service that was most likely meant: one of a similar name, be it in another namespace.
+
+    Full names share most of their letters, whatever they begin with; so the first part is compared by itself.
+    """
+    name = nearest(host.partition(".")[0], (one.name for one in registry.services.values()))
+    hosts = [one.host for one in registry.services.values() if one.name == name]
+    return nearest(host, hosts) or next(iter(hosts), None)

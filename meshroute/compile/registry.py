@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import msgspec
 
-from meshroute.compile import pods
+from meshroute.compile import pods, wording
 from meshroute.compile.pods import Workload
 from meshroute.compile.resolve import is_subset_of
 from meshroute.diagnostics import Diagnostic, SourceRef
@@ -125,6 +125,11 @@ def build(
             domain,
         )
         registered[entry.host] = entry
+        diagnostics.extend(
+            wording.port_twice(service, number)
+            for number, port in enumerate(service.spec.ports)
+            if any((one.port, one.protocol) == (port.port, port.protocol) for one in service.spec.ports[:number])
+        )
     return Registry(registered, found), diagnostics
 
 
@@ -137,7 +142,7 @@ def _register(
     if spec.selector and spec.type != "ExternalName":
         selected = tuple(one for one in local if is_subset_of(spec.selector, one.labels))
     # HTTP comes over TCP: a UDP port of the same number, as DNS has it, is another port.
-    served = [port for port in spec.ports if port.protocol == "TCP"]
+    served = list({port.port: port for port in reversed(spec.ports) if port.protocol == "TCP"}.values())[::-1]
     ports = tuple(Port(port.port, port.name, protocol_of(port)) for port in served)
     members: dict[int, tuple[Member, ...]] = {}
     for port in served:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from meshroute.diagnostics import Code, Diagnostic, Severity, SourceRef
 from meshroute.manifest.istio import DestinationRule, VirtualService
-from meshroute.manifest.kubernetes import Deployment, Pod
+from meshroute.manifest.kubernetes import Deployment, Pod, Service
 
 
 def deployment_expanded(deployment: Deployment, replicas: int) -> Diagnostic:
@@ -21,6 +21,17 @@ def deployment_expanded(deployment: Deployment, replicas: int) -> Diagnostic:
         deployment.at("metadata", "name"),
         deployment.subject,
         help="load the real pods too (`kubectl get pods -o yaml`); consistent hashing goes by address",
+    )
+
+
+def port_twice(service: Service, number: int) -> Diagnostic:
+    port = service.spec.ports[number]
+    return Diagnostic(
+        Code.FIELD_VALUE,
+        Severity.ERROR,
+        f"port {port.port}/{port.protocol} is there already: a Service has each number once for each protocol",
+        service.at("spec", "ports", number, "port"),
+        service.subject,
     )
 
 
@@ -35,11 +46,20 @@ def pod_address_assumed(pod: Pod) -> Diagnostic:
     )
 
 
+_INSTEAD = {
+    "workloadSelector": "the whole rule is left out",
+    "redirect": "the rule is left out",
+    "delegate": "the rule is left out",
+}
+"""What becomes of a field that is not merely passed over."""
+
+
 def field_not_modelled(subject: str, field: str, at: SourceRef) -> Diagnostic:
+    instead = _INSTEAD.get(field, "decisions are made as if it were absent")
     return Diagnostic(
         Code.FIELD_NOT_MODELLED,
         Severity.WARNING,
-        f"`{field}` is understood and not yet acted upon: decisions are made as if it were absent",
+        f"`{field}` is understood and not yet acted upon: {instead}",
         at,
         subject,
     )

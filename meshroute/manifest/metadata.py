@@ -250,7 +250,8 @@ _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?
 
 def _time(value: Any) -> datetime:
     if isinstance(value, datetime):
-        return value
+        # Ages are compared, and Python cannot compare a time without a zone with one that has it.
+        return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
     if not isinstance(value, str):
         raise PydanticCustomError(WRONG_TYPE, "string")
     parts = _TIME.fullmatch(value)

@@ -174,3 +174,10 @@ def test_lists_of_words() -> None:
         "`a` or `b`",
         "`a`, `b` and `c`",
     ]
+
+
+def test_a_time_without_a_zone_is_utc_so_that_ages_can_be_compared() -> None:
+    """Built in Python; a manifest's times have a zone."""
+    naive = ObjectMeta(creation_timestamp=datetime(2026, 1, 1)).creation_timestamp
+    aware = ObjectMeta(creation_timestamp=datetime(2026, 1, 1, tzinfo=UTC)).creation_timestamp
+    assert naive == aware

@@ -1,0 +1,471 @@
+"""Destination rules: spec/destination.md, on manifests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+import meshroute as mr
+from meshroute.balance.request_key import request_key
+from meshroute.manifest import DestinationRule, ObjectMeta, Pod, Resource, Service, VirtualService
+from meshroute.manifest.istio import (
+    ConsistentHashLB,
+    Destination,
+    DestinationRuleSpec,
+    HTTPRoute,
+    HTTPRouteDestination,
+    LoadBalancerSettings,
+    PortSelector,
+    PortTrafficPolicy,
+    SimpleLB,
+    Subset,
+    TrafficPolicy,
+    VirtualServiceSpec,
+)
+from meshroute.manifest.kubernetes import PodSpec, PodStatus, ServicePort, ServiceSpec
+from meshroute.table import (
+    Cluster,
+    Forward,
+    HashOnCookie,
+    HashOnHeader,
+    HashOnQuery,
+    HashOnSourceIp,
+    HashPolicy,
+    LeastRequest,
+    Maglev,
+    OriginalDestination,
+    Policy,
+    RandomChoice,
+    RingHash,
+    RoundRobin,
+)
+from tests.strategies.manifests import (
+    EXPORTS,
+    NAMESPACES,
+    ROOT,
+    VERSIONS,
+    destination_rules,
+    full_name,
+    headers_hashed,
+    load_balancers,
+    many_pods,
+    namespaces,
+    traffic_policies,
+)
+
+WEB = full_name("web", "shop")
+LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
+SERVICE = Service(
+    metadata=ObjectMeta(name="web", namespace="shop"),
+    spec=ServiceSpec(
+        selector={"app": "web"},
+        ports=(ServicePort(name="http", port=80), ServicePort(name="http-b", port=8080)),
+    ),
+)
+PODS = tuple(
+    Pod(
+        metadata=ObjectMeta(name=f"pod-{version}", namespace="shop", labels={"app": "web", "version": version}),
+        spec=PodSpec(containers=()),
+        status=PodStatus(pod_ip=f"10.8.0.{number}"),
+    )
+    for number, version in enumerate(VERSIONS, 1)
+)
+# The hosts that a rule for `web` in `shop` can have, the short name included, and two that are not for it.
+own_hosts = st.sampled_from(
+    ("web", WEB, WEB, "*.shop.svc.cluster.local", "*.svc.cluster.local", "*shop.svc.cluster.local", "pay", "web.shop")
+)
+
+
+def clusters(rules: Sequence[Resource], client: str = "shop") -> dict[str, Cluster]:
+    """What the clusters of `web` are for a client in this namespace, by name without direction and host."""
+    table = mr.Mesh([SERVICE, *PODS, *rules]).router(mr.Sidecar(client)).table
+    return {
+        str(one.name).removeprefix("outbound|").removesuffix(f"|{WEB}"): one
+        for one in table.clusters
+        if one.service == WEB
+    }
+
+
+def rule(
+    name: str = "dr",
+    namespace: str = "shop",
+    host: str = WEB,
+    subsets: Sequence[Subset] = (),
+    policy: TrafficPolicy | None = None,
+    export_to: Sequence[str] = (),
+    at: datetime | None = None,
+) -> DestinationRule:
+    """A DestinationRule for `web`."""
+    return DestinationRule(
+        metadata=ObjectMeta(name=name, namespace=namespace, creation_timestamp=at),
+        spec=DestinationRuleSpec(host=host, subsets=tuple(subsets), traffic_policy=policy, export_to=tuple(export_to)),
+    )
+
+
+def meant(host: str, namespace: str) -> str:
+    """What a rule of this namespace means by a host."""
+    return host if "." in host else full_name(host, namespace)
+
+
+@st.composite
+def marked_rules(draw: st.DrawFn) -> list[DestinationRule]:
+    """Rules in several namespaces with a subset each that no other has, so that one sees whose is followed."""
+    drawn = draw(
+        st.lists(
+            st.tuples(st.sampled_from((*NAMESPACES, "fourth")), own_hosts, st.sampled_from(EXPORTS)),
+            max_size=5,
+            unique_by=lambda one: (one[0], meant(one[1], one[0])),  # two rules for one host are DR-2's
+        )
+    )
+    return [
+        rule(f"dr-{number}", namespace, host, [Subset(name=f"s{number}")], export_to=export_to)
+        for number, (namespace, host, export_to) in enumerate(drawn)
+    ]
+
+
+def best(rules: Sequence[DestinationRule]) -> list[DestinationRule]:
+    """Of rules, those that cover `web`, of these those with the most specific host: exact, else the longest."""
+    hosts = {one.name: meant(one.spec.host, one.namespace) for one in rules}
+    exact = [one for one in rules if hosts[one.name] == WEB]
+    wild = [one for one in rules if hosts[one.name][0] == "*" and WEB.endswith(hosts[one.name][1:])]
+    longest = max((len(hosts[one.name]) for one in wild), default=0)
+    return exact or [one for one in wild if len(hosts[one.name]) == longest]
+
+
+class TestDr1Lookup:
+    """DR-1: the rule for a service is looked for in the client's namespace, then in the service's, then in
+    `istio-system`; the first namespace with any rule that covers the service decides, and in it the most specific
+    host."""
+
+    @given(marked_rules(), st.sampled_from((*NAMESPACES, "fourth")))
+    def test_the_lookup_agrees_with_a_walk_by_hand(self, rules: list[DestinationRule], client: str) -> None:
+        """Three lists, one after the other; the first with a rule for the host wins.
+
+        Of the root namespace's own clients the first list has only what is exported to nobody else.
+        """
+        own = [
+            one
+            for one in rules
+            if one.namespace == client
+            and (not one.spec.export_to or {"*", ".", client} & set(one.spec.export_to))
+            and (client != ROOT or set(one.spec.export_to) in ({"."}, {ROOT}))
+        ]
+        chosen = best(own)
+        for namespace in ("shop", ROOT):
+            if not chosen:
+                exported = [
+                    one
+                    for one in rules
+                    if one.namespace == namespace and set(one.spec.export_to) not in ({"."}, {namespace})
+                ]
+                chosen = [
+                    one for one in best(exported) if not one.spec.export_to or {"*", client} & set(one.spec.export_to)
+                ]
+        expected = {one.spec.subsets[0].name for one in chosen}
+        assert {one.subset for one in clusters(rules, client).values()} - {""} == expected
+
+    @given(marked_rules(), marked_rules())
+    def test_a_fourth_namespace_never_counts(self, rules: list[DestinationRule], others: list[DestinationRule]) -> None:
+        """Whatever it exports."""
+        foreign = [
+            rule(f"f{number}", "fourth", meant(one.spec.host, "shop"), [Subset(name="f")], export_to=one.spec.export_to)
+            for number, one in enumerate(others)
+        ]
+        rules = [one for one in rules if one.namespace != "fourth"]
+        for client in ("bank", "shop", ROOT):
+            assert clusters([*rules, *foreign], client) == clusters(rules, client)
+
+    @given(st.sampled_from(("*.shop.svc.cluster.local", "*.local", "*")))
+    def test_a_wildcard_nearby_beats_an_exact_host_further_away(self, host: str) -> None:
+        """Namespaces go first, specificity second."""
+        near, far = rule("near", "bank", host, [Subset(name="near")]), rule("far", "shop", WEB, [Subset(name="far")])
+        assert {one.subset for one in clusters([near, far], "bank").values()} == {"", "near"}
+        assert {one.subset for one in clusters([near, far], "shop").values()} == {"", "far"}
+
+    @given(marked_rules(), namespaces, st.data())
+    def test_the_order_of_writing_does_not_count(
+        self, rules: list[DestinationRule], client: str, data: st.DataObject
+    ) -> None:
+        """Any permutation gives the same clusters."""
+        assert clusters(data.draw(st.permutations(rules)), client) == clusters(rules, client)
+
+
+class TestDr2Folding:
+    """DR-2: several rules for one host in one namespace are folded, oldest first: subsets are gathered, the first of a
+    name stays; the first traffic policy stays whole."""
+
+    @given(st.lists(destination_rules(), min_size=2, max_size=4))
+    def test_subsets_are_gathered_and_the_oldest_stays(self, drawn: list[DestinationRule]) -> None:
+        """Laid in order by hand, the first subset of a name and the first policy are those that hold."""
+        rules = [
+            rule(
+                f"dr-{number}",
+                subsets=one.spec.subsets,
+                policy=one.spec.traffic_policy,
+                at=one.metadata.creation_timestamp,
+            )
+            for number, one in enumerate(drawn)
+        ]
+        by_age = sorted(rules, key=lambda one: (one.metadata.creation_timestamp or LONG_AGO, one.name))
+        subsets: dict[str, Subset] = {}
+        for one in by_age:
+            for subset in one.spec.subsets:
+                subsets.setdefault(subset.name, subset)
+        policy = next((one.spec.traffic_policy for one in by_age if one.spec.traffic_policy is not None), None)
+        folded = rule(subsets=list(subsets.values()), policy=policy)
+        assert clusters(rules) == clusters([folded])
+
+    @given(st.lists(st.sampled_from(EXPORTS), min_size=2, max_size=4), namespaces)
+    def test_rules_of_other_readers_are_kept_apart(self, exports: list[tuple[str, ...]], client: str) -> None:
+        """A younger rule is folded into an older one if it is for the same readers, or for these and more; else it
+        stands alone, and of those that stand alone the last counts."""
+        rules = [
+            rule(f"dr-{number}", subsets=[Subset(name=f"s{number}")], export_to=export_to)
+            for number, export_to in enumerate(exports)
+        ]
+        owner = client == "shop"
+        kept: list[tuple[set[str], list[str]]] = []
+        for number, export_to in enumerate(map(set, exports)):
+            local = not export_to or bool(export_to & {"*", ".", "shop"})
+            if not (local if owner else export_to not in ({"."}, {"shop"})):
+                continue
+            fits = [export_to == older or bool(older and older <= export_to) for older, _ in kept]
+            for one, fit in zip(kept, fits, strict=True):
+                if fit:
+                    one[1].append(f"s{number}")
+            if not fits or not fits[-1]:
+                kept.append((export_to, [f"s{number}"]))
+        seen = [names for export_to, names in kept if owner or not export_to or export_to & {"*", client}]
+        expected = set(seen[-1]) if seen else set()
+        assert {one.subset for one in clusters(rules, client).values()} - {""} == expected
+
+
+def policies(
+    top: TrafficPolicy | None, sub: TrafficPolicy | None, *, port: int | None, subset: bool
+) -> LoadBalancerSettings | None:
+    """The load balancer by the words of the clause: four places, the first that is there."""
+
+    def entry(policy: TrafficPolicy) -> PortTrafficPolicy | None:
+        return next((one for one in policy.port_level_settings if one.port and one.port.number == port), None)
+
+    for policy in (sub if subset else None, top):
+        if policy is None:
+            continue
+        found = entry(policy)
+        if found is not None:
+            return found.load_balancer
+        if policy.load_balancer is not None:
+            return policy.load_balancer
+    return None
+
+
+def meaning(settings: LoadBalancerSettings | None) -> Policy:
+    """A policy by the words of DR-4."""
+    if settings is not None and settings.consistent_hash is not None:
+        if settings.consistent_hash.maglev is not None:
+            return Maglev(settings.consistent_hash.maglev.table_size or 65537)
+        ring = settings.consistent_hash.ring_hash
+        written = ring.minimum_ring_size if ring is not None else settings.consistent_hash.minimum_ring_size
+        return RingHash(written or 1024)
+    simple = settings.simple if settings is not None else None
+    known: dict[str, Policy] = {
+        "ROUND_ROBIN": RoundRobin(),
+        "RANDOM": RandomChoice(),
+        "PASSTHROUGH": OriginalDestination(),
+    }
+    return known.get(simple or "", LeastRequest(2))
+
+
+class TestDr3Precedence:
+    """DR-3: for a subset on a port the load balancer is that of the subset's entry for the port, else the subset's,
+    else that of the rule's entry for the port, else the rule's. An entry for a port stands for its whole level."""
+
+    @given(st.none() | traffic_policies, st.none() | traffic_policies)
+    def test_the_first_of_the_four_places_holds(self, top: TrafficPolicy | None, sub: TrafficPolicy | None) -> None:
+        """With and without the subset, on both ports."""
+        found = clusters([rule(subsets=[Subset(name="v1", traffic_policy=sub)], policy=top)])
+        for port in (80, 8080):
+            for subset in ("", "v1"):
+                expected = meaning(policies(top, sub, port=port, subset=bool(subset)))
+                assert found[f"{port}|{subset}"].policy == expected
+
+    @given(load_balancers)
+    def test_what_an_entry_leaves_out_is_the_default(self, settings: LoadBalancerSettings) -> None:
+        """It does not fall back to its level, and not to the level above."""
+        empty = PortTrafficPolicy(port=PortSelector(number=80))
+        level = TrafficPolicy(load_balancer=settings, port_level_settings=(empty,))
+        found = clusters([rule(subsets=[Subset(name="v1", traffic_policy=level)], policy=level)])
+        assert found["80|"].policy == found["80|v1"].policy == LeastRequest()
+        assert found["8080|"].policy == found["8080|v1"].policy == meaning(settings)
+
+
+class TestDr4Policies:
+    """DR-4: `ROUND_ROBIN`, `RANDOM` and `PASSTHROUGH` are what they say; nothing, `UNSPECIFIED`, `LEAST_CONN` and
+    `LEAST_REQUEST` are least request with two choices; `consistentHash` is a ring of at least 1024 entries, or of
+    `minimumRingSize`."""
+
+    @given(st.sampled_from(SimpleLB))
+    def test_each_name_means_one_policy(self, simple: SimpleLB) -> None:
+        """All six, without a seventh."""
+        found = clusters([rule(policy=TrafficPolicy(load_balancer=LoadBalancerSettings(simple=simple)))])
+        assert (
+            found["80|"].policy
+            == {
+                "UNSPECIFIED": LeastRequest(2),
+                "LEAST_CONN": LeastRequest(2),
+                "LEAST_REQUEST": LeastRequest(2),
+                "RANDOM": RandomChoice(),
+                "ROUND_ROBIN": RoundRobin(),
+                "PASSTHROUGH": OriginalDestination(),
+            }[simple]
+        )
+        assert clusters([])["80|"].policy == LeastRequest(2)
+
+    @given(st.sampled_from((None, 0, 1, 1023, 1025)), st.sampled_from((0, 7)))
+    def test_the_newer_size_stands_for_the_older(self, newer: int | None, older: int) -> None:
+        """`ringHash` decides where it is written, even if it says nothing; else the deprecated field; else 1024."""
+        written = {"minimumRingSize": older, **({} if newer is None else {"ringHash": {"minimumRingSize": newer}})}
+        settings = LoadBalancerSettings.model_validate({"consistentHash": written})
+        found = clusters([rule(policy=TrafficPolicy(load_balancer=settings))])
+        assert found["80|"].policy == RingHash((older if newer is None else newer) or 1024)
+
+
+USER, TENANT = HashOnHeader("x-user"), HashOnHeader("x-tenant")
+
+
+def sending(*to: tuple[str, int, int | None]) -> VirtualService:
+    """One rule to these (subset, weight, port)."""
+    return VirtualService(
+        metadata=ObjectMeta(name="vs", namespace="shop"),
+        spec=VirtualServiceSpec(
+            hosts=("web",),
+            http=(
+                HTTPRoute(
+                    route=tuple(
+                        HTTPRouteDestination(
+                            destination=Destination(
+                                host="web",
+                                subset=subset,
+                                port=None if port is None else PortSelector(number=port),
+                            ),
+                            weight=weight,
+                        )
+                        for subset, weight, port in to
+                    )
+                ),
+            ),
+        ),
+    )
+
+
+def hashed_by(resources: Sequence[Resource], port: int = 80) -> tuple[object, ...]:
+    """The hash policies of the only route of `web` on a port."""
+    table = mr.Mesh([SERVICE, *PODS, *resources]).router(mr.Sidecar("shop")).table
+    listener = next(one for one in table.listeners if one.port == port)
+    (route,) = next(one for one in listener.virtual_hosts if one.name == f"{WEB}:{port}").routes
+    assert isinstance(route.action, Forward)
+    return route.action.hash_policies
+
+
+def keyed(hashing: ConsistentHashLB) -> HashPolicy | None:
+    """The policy of the one key that is named; None where there is none, or one that is switched off."""
+    if hashing.http_header_name is not None:
+        return HashOnHeader(hashing.http_header_name.lower())
+    if hashing.http_query_parameter_name is not None:
+        return HashOnQuery(hashing.http_query_parameter_name)
+    if hashing.http_cookie is not None:
+        return HashOnCookie(hashing.http_cookie.name)
+    return HashOnSourceIp() if hashing.use_source_ip else None
+
+
+class TestDr5HashPolicies:
+    """DR-5: the hash policies of a rule's destinations with a weight are put one after the other on the route, without
+    removing repeats. Port-level settings count only if the destination names that port."""
+
+    @given(
+        st.none() | traffic_policies,
+        st.none() | traffic_policies,
+        st.lists(
+            st.tuples(st.sampled_from(("", "v1", "gone")), st.integers(0, 2), st.sampled_from((None, 80, 8080))),
+            min_size=1,
+            max_size=3,
+        ).filter(lambda to: len(to) == 1 or any(weight for _, weight, _ in to)),
+    )
+    def test_one_after_the_other(
+        self, top: TrafficPolicy | None, sub: TrafficPolicy | None, to: list[tuple[str, int, int | None]]
+    ) -> None:
+        """For each destination that gets something: the first `consistentHash` of the subset's port, the subset, the
+        rule's port and the rule. How a level balances otherwise does not come into it."""
+        expected: list[HashPolicy | None] = []
+        for subset, weight, port in to:
+            if len(to) > 1 and not weight:
+                continue
+            places: list[LoadBalancerSettings | None] = []
+            for policy in (sub if subset == "v1" else None, top):
+                if policy is not None:
+                    entries = [one for one in policy.port_level_settings if one.port and one.port.number == port]
+                    places += [*(one.load_balancer for one in entries), policy.load_balancer]
+            hashing = [one.consistent_hash for one in places if one is not None and one.consistent_hash is not None]
+            expected += [keyed(one) for one in hashing[:1]]
+        rules = [rule(subsets=[Subset(name="v1", traffic_policy=sub)], policy=top), sending(*to)]
+        assert hashed_by(rules) == tuple(one for one in expected if one is not None)
+
+    def test_a_subset_that_balances_otherwise_still_gives_the_rule_s_key(self) -> None:
+        """The key is made on the route, before the cluster is known: two of it, one for each destination."""
+        random = TrafficPolicy(load_balancer=LoadBalancerSettings(simple=SimpleLB.RANDOM))
+        top = TrafficPolicy(load_balancer=headers_hashed("X-User"))
+        rules = [rule(subsets=[Subset(name="v1", traffic_policy=random), Subset(name="v2")], policy=top)]
+        assert hashed_by([*rules, sending(("v1", 1, None), ("v2", 1, None))]) == (USER, USER)
+
+    def test_without_rules_the_port_of_the_request_is_named(self) -> None:
+        """The default route of a service takes its key from the entry of its own port."""
+        entry = PortTrafficPolicy(port=PortSelector(number=80), load_balancer=headers_hashed("x-tenant"))
+        top = TrafficPolicy(load_balancer=headers_hashed("x-user"), port_level_settings=(entry,))
+        assert hashed_by([rule(policy=top)], 80) == (TENANT,)
+        assert hashed_by([rule(policy=top)], 8080) == (USER,)
+
+    @given(st.sampled_from(("ann", "bob", "")), st.integers(0, 2**64 - 1))
+    def test_which_cluster_is_drawn_does_not_change_the_key(self, user: str, draw: int) -> None:
+        """Two subsets that share a policy: either draw hashes with both copies of it."""
+        top = TrafficPolicy(load_balancer=headers_hashed("x-user", 3))
+        everybody = [Subset(name="v1"), Subset(name="v2")]
+        mesh = mr.Mesh([SERVICE, *PODS, rule(subsets=everybody, policy=top), sending(("v1", 1, None), ("v2", 1, None))])
+        request = mr.Request.of("GET", f"http://{WEB}/", [("x-user", user)])
+        decision, other = (
+            mesh.router().decide(request, draws=mr.Draws.of(given={"stream": one})) for one in (draw, draw ^ 1)
+        )
+        assert {decision.subset, other.subset} == {"v1", "v2"}
+        assert decision.pod == other.pod
+        assert request_key((USER, USER), request) != request_key((USER,), request)
+
+
+class TestDr6Subsets:
+    """DR-6: an endpoint belongs to a subset if it has all its labels, compared as strings; a subset without labels has
+    every endpoint."""
+
+    @given(
+        many_pods("shop"),
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "app": st.sampled_from(("web", "pay")),
+                "version": st.sampled_from(("v1", "v2", "")),
+                "tier": st.sampled_from(("1", "01")),
+            },
+        ),
+    )
+    def test_members_are_who_a_reading_by_hand_selects(self, pods: tuple[Pod, ...], labels: dict[str, str]) -> None:
+        """The endpoints of the service that have the labels, in their order, sick ones included."""
+        table = mr.Mesh([SERVICE, *pods, rule(subsets=[Subset(name="s", labels=labels)])]).router().table
+        found = {str(one.name): one.endpoints for one in table.clusters}
+        by_name = {f"{one.namespace}/{one.name}": one.metadata.labels for one in pods}
+        for port in (80, 8080):
+            expected = tuple(
+                one
+                for one in found[f"outbound|{port}||{WEB}"]
+                if all(by_name[one.workload].get(key) == value for key, value in labels.items())
+            )
+            assert found[f"outbound|{port}|s|{WEB}"] == expected

@@ -1,0 +1,753 @@
+"""What is said about bad input: spec/validate.md, on texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import meshroute as mr
+from meshroute.load import Loaded, load_text
+from meshroute.manifest import VirtualService
+
+PRINTED = Path(__file__).parents[2] / "docs" / "examples" / "article" / "printed"
+
+VALID = """\
+apiVersion: v1
+kind: Service
+metadata:
+  name: web
+spec:
+  selector:
+    app: web
+  ports:
+  - name: http
+    port: 80
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: web-0
+  labels:
+    app: web
+    version: "1"
+spec:
+  containers:
+  - name: main
+status:
+  podIP: 10.8.0.1
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata:
+  name: web
+spec:
+  host: web
+  trafficPolicy:
+    loadBalancer:
+      simple: ROUND_ROBIN
+  subsets:
+  - name: v1
+    labels:
+      version: "1"
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: web
+spec:
+  hosts:
+  - web
+  http:
+  - match:
+    - uri:
+        prefix: /v2
+    - headers:
+        cookie:
+          regex: a=.*
+    route:
+    - destination:
+        host: web
+        subset: v1
+      weight: 60
+    - destination:
+        host: web
+      weight: 40
+  - route:
+    - destination:
+        host: web
+"""
+"""Nothing is wrong with it. What slips replace stands in it once, in whole lines."""
+
+
+class Slip(NamedTuple):
+    """Lines of VALID, what stands there instead, and what is then said: how many lines below the first, where."""
+
+    name: str
+    written: str
+    instead: str
+    code: mr.Code
+    below: int
+    path: str
+    severity: mr.Severity = mr.Severity.ERROR
+    help: str = ""
+
+
+class Said(NamedTuple):
+    """A diagnostic as far as slips describe it."""
+
+    code: mr.Code
+    severity: mr.Severity
+    line: int
+    path: str
+
+
+def diagnosed(text: str, *, strict: bool = True, repair: bool | Sequence[str] = False) -> tuple[mr.Diagnostic, ...]:
+    """Everything said about a text, but for notes."""
+    try:
+        diagnostics = mr.loads(text, strict=strict, repair=repair).diagnostics
+    except mr.ManifestError as error:
+        diagnostics = error.diagnostics
+    return tuple(one for one in diagnostics if one.severity is not mr.Severity.NOTE)
+
+
+def said(text: str, *, strict: bool = True, repair: bool | Sequence[str] = False) -> list[Said]:
+    """The same, as far as slips describe it."""
+    told = diagnosed(text, strict=strict, repair=repair)
+    return [Said(one.code, one.severity, one.at.line, one.at.path) for one in told]
+
+
+Padding = dict[int, list[str]]
+paddings = st.dictionaries(
+    st.integers(0, VALID.count("\n") - 1), st.sampled_from((["# a comment"], ["", "  # another"])), max_size=4
+)
+"""What stands before some lines of VALID, so that no line number is known by heart."""
+
+
+def written_out(padding: Padding, slip: Slip | None = None) -> tuple[str, int]:
+    """VALID with padding, and with a slip if there is one; and the line on which the slip begins."""
+    lines = VALID.splitlines()
+    start = end = len(lines)
+    instead: list[str] = []
+    if slip is not None:
+        assert f"\n{VALID}".count(f"\n{slip.written}\n") == 1, f"`{slip.written}` does not stand once in VALID"
+        start = f"\n{VALID}"[: f"\n{VALID}".index(f"\n{slip.written}\n")].count("\n")
+        end = start + slip.written.count("\n") + 1
+        instead = slip.instead.splitlines()
+    before = [text for at in range(start) for text in (*padding.get(at, ()), lines[at])]
+    after = [text for at in range(end, len(lines)) for text in (*padding.get(at, ()), lines[at])]
+    return "\n".join([*before, *instead, *after]) + "\n", len(before) + 1
+
+
+CONSEQUENCES = (mr.Code.HOST_UNKNOWN, mr.Code.SUBSET_UNKNOWN, mr.Code.SUBSET_EMPTY)
+"""An object with an error is left out, and others miss it. That is not what slips are about."""
+
+
+def told_exactly(padding: Padding, slip: Slip, *, strict: bool = True) -> None:
+    """Nothing is said without the slip, and with it nothing but what it deserves, where it stands."""
+    assert said(written_out(padding)[0], strict=strict) == []
+    text, line = written_out(padding, slip)
+    told = [one for one in diagnosed(text, strict=strict) if one.code not in CONSEQUENCES]
+    assert [Said(one.code, one.severity, one.at.line, one.at.path) for one in told] == [
+        Said(slip.code, slip.severity, line + slip.below, slip.path)
+    ]
+    assert slip.help in told[0].help
+
+
+WARNING = mr.Severity.WARNING
+UNKNOWN, TYPE, REGEX, WEIGHTS = (
+    mr.Code.FIELD_UNKNOWN,
+    mr.Code.FIELD_TYPE,
+    mr.Code.REGEX_INVALID,
+    mr.Code.WEIGHTS_UNUSABLE,
+)
+
+
+def nearest(name: str) -> str:
+    """The help that names a field."""
+    return f"did you mean `{name}`?"
+
+
+BESIDE_A_URI = "        exact: /v2\n      prefix: /x"
+UNKNOWN_FIELDS = (
+    Slip(
+        "a slip of the pen",
+        "  name: web-0",
+        "  name: web-0\n  lables: {}",
+        UNKNOWN,
+        1,
+        "metadata.lables",
+        help=nearest("labels"),
+    ),
+    Slip("the plural", "  host: web", "  host: web\n  hosts: [web]", UNKNOWN, 1, "spec.hosts", help=nearest("host")),
+    Slip(
+        "another case",
+        "      weight: 40",
+        "      weight: 40\n      Weight: 1",
+        UNKNOWN,
+        1,
+        "spec.http[0].route[1].Weight",
+        help=nearest("weight"),
+    ),
+    Slip("one level too high", "  - match:", "  - prefix: /x\n    match:", UNKNOWN, 0, "spec.http[0].prefix"),
+    Slip(
+        "a port's field",
+        "    port: 80",
+        "    port: 80\n    targetport: 81",
+        UNKNOWN,
+        1,
+        "spec.ports[0].targetport",
+        help=nearest("targetPort"),
+    ),
+    Slip(
+        "beside a uri",
+        "        prefix: /v2",
+        BESIDE_A_URI,
+        UNKNOWN,
+        1,
+        "spec.http[0].match[0].prefix",
+        help="write\nuri:\n  prefix: /x",
+    ),
+)
+
+LABELS = tuple(
+    Slip(
+        f"{value} as {place}",
+        written,
+        written.replace(old, value),
+        TYPE,
+        below,
+        path,
+        help=f'write `{path.rpartition(".")[2]}: "{value}"`',
+    )
+    for value in ("1", "1.0", "true", "0x10", "1e3", "012", "1_0")
+    for place, written, old, below, path in (
+        ("a subset's label", '    labels:\n      version: "1"', '"1"', 1, "spec.subsets[0].labels.version"),
+        ("a pod's label", '    app: web\n    version: "1"', '"1"', 1, "metadata.labels.version"),
+        ("a selector", "  selector:\n    app: web", "web", 1, "spec.selector.app"),
+    )
+)
+
+TYPES = (
+    Slip(
+        "a route that is a mapping",
+        "  - route:\n    - destination:\n        host: web",
+        "  - route:\n      destination:\n        host: web",
+        TYPE,
+        0,
+        "spec.http[1].route",
+        help="write\nroute:\n- destination:\n    host: web",
+    ),
+    Slip(
+        "hosts that are a text",
+        "  hosts:\n  - web",
+        "  hosts:\n    web",
+        TYPE,
+        0,
+        "spec.hosts",
+        help="write\nhosts:\n- web",
+    ),
+    Slip(
+        "a weight in quotes",
+        "      weight: 40",
+        '      weight: "40"',
+        TYPE,
+        0,
+        "spec.http[0].route[1].weight",
+        help="write `weight: 40`",
+    ),
+    Slip("a host that is a number", "  host: web", "  host: 8080", TYPE, 0, "spec.host", help='write `host: "8080"`'),
+    Slip("a port in words", "    port: 80", "    port: eighty", TYPE, 0, "spec.ports[0].port"),
+    Slip(
+        "a list for a mapping",
+        "  trafficPolicy:\n    loadBalancer:\n      simple: ROUND_ROBIN",
+        "  trafficPolicy:\n    loadBalancer: []",
+        TYPE,
+        1,
+        "spec.trafficPolicy.loadBalancer",
+    ),
+)
+
+COOKIE = "spec.http[0].match[1].headers.cookie.regex"
+PATTERNS = (
+    Slip("a path pattern", "        prefix: /v2", "        regex: (", REGEX, 0, "spec.http[0].match[0].uri.regex"),
+    *(
+        Slip(f"pattern {pattern[:9]}", "          regex: a=.*", f"          regex: '{pattern}'", REGEX, 0, COOKIE)
+        for pattern in ("(", "a**", "(?=x)", "[z-a]", "*", r"\1", "x{1001}", "a" * 1025, "é" * 513)
+    ),
+)
+
+ROUTE = """\
+    - destination:
+        host: web
+        subset: v1
+      weight: 60
+    - destination:
+        host: web
+      weight: 40"""
+SUMS = (
+    Slip(
+        "a sum of 0",
+        f"    route:\n{ROUTE}",
+        f"    route:\n{ROUTE}".replace("60", "0").replace("40", "0"),
+        WEIGHTS,
+        0,
+        "spec.http[0].route",
+    ),
+    Slip("below 0", "      weight: 40", "      weight: -1", WEIGHTS, 0, "spec.http[0].route[1].weight"),
+    Slip("nothing said", ROUTE, ROUTE.removesuffix("\n      weight: 40"), WEIGHTS, 4, "spec.http[0].route[1]", WARNING),
+    Slip(
+        "one destination",
+        "  - route:\n    - destination:\n        host: web",
+        "  - route:\n    - destination:\n        host: web\n      weight: 7",
+        mr.Code.WEIGHT_IGNORED,
+        3,
+        "spec.http[1].route[0].weight",
+        WARNING,
+    ),
+)
+
+MODEL = mr.Code.FIELD_NOT_MODELLED
+NOT_ACTED_ON = (
+    Slip("a timeout", "  - match:", "  - timeout: 5s\n    match:", MODEL, 0, "spec.http[0].timeout", WARNING),
+    Slip("retries", "  - match:", "  - retries: {attempts: 3}\n    match:", MODEL, 0, "spec.http[0].retries", WARNING),
+    Slip("a mirror", "  - match:", "  - mirror: {host: web}\n    match:", MODEL, 0, "spec.http[0].mirror", WARNING),
+    Slip(
+        "headers of a destination",
+        "      weight: 40",
+        "      weight: 40\n      headers: {}",
+        MODEL,
+        1,
+        "spec.http[0].route[1].headers",
+        WARNING,
+    ),
+    Slip(
+        "a locality",
+        "      simple: ROUND_ROBIN",
+        "      simple: ROUND_ROBIN\n      localityLbSetting: {}",
+        MODEL,
+        1,
+        "spec.trafficPolicy.loadBalancer.localityLbSetting",
+        WARNING,
+    ),
+    Slip(
+        "warming up",
+        "      simple: ROUND_ROBIN",
+        "      simple: ROUND_ROBIN\n      warmup: {duration: 5s}",
+        MODEL,
+        1,
+        "spec.trafficPolicy.loadBalancer.warmup",
+        WARNING,
+    ),
+    Slip(
+        "outliers",
+        "  subsets:",
+        "    outlierDetection: {}\n  subsets:",
+        MODEL,
+        0,
+        "spec.trafficPolicy.outlierDetection",
+        WARNING,
+    ),
+    Slip(
+        "a pool of a subset",
+        "  - name: v1",
+        "  - name: v1\n    trafficPolicy: {connectionPool: {}}",
+        MODEL,
+        1,
+        "spec.subsets[0].trafficPolicy.connectionPool",
+        WARNING,
+    ),
+)
+
+
+class TestCheck1UnknownFields:
+    """CHECK-1: a field that does not exist is an error, with the nearest name that does. A non-strict client has it
+    dropped, with a warning."""
+
+    @given(st.sampled_from(UNKNOWN_FIELDS), paddings)
+    def test_it_is_an_error_where_it_stands(self, slip: Slip, padding: Padding) -> None:
+        """And the only one."""
+        told_exactly(padding, slip)
+
+    @given(st.sampled_from(UNKNOWN_FIELDS), paddings)
+    def test_a_client_that_is_not_strict_drops_it(self, slip: Slip, padding: Padding) -> None:
+        """A warning in the same place; what is left is read."""
+        told_exactly(padding, slip._replace(severity=WARNING), strict=False)
+        if slip.instead != BESIDE_A_URI:  # which changes more than one line
+            dropped = mr.loads(written_out(padding, slip)[0], strict=False)
+            assert dropped.resources == mr.loads(VALID).resources
+
+
+class TestCheck2Labels:
+    """CHECK-2: label values are strings. A number or a boolean is an error; nothing is converted."""
+
+    @given(st.sampled_from(LABELS), paddings, st.booleans())
+    def test_it_is_an_error_with_the_text_in_quotes(self, slip: Slip, padding: Padding, strict: bool) -> None:
+        """As it was written, and not as YAML read it; strict or not."""
+        told_exactly(padding, slip, strict=strict)
+
+    @given(st.sampled_from(("v1", "1.2.3", "2024-01", "1a", '""', '"1"')), st.sampled_from(LABELS))
+    def test_what_yaml_reads_as_text_is_text(self, value: str, slip: Slip) -> None:
+        """Nothing is wrong with its type."""
+        text = VALID.replace(slip.written, slip.written.replace('"1"', value))
+        assert TYPE not in {one.code for one in diagnosed(text)}
+
+
+class TestCheck3Types:
+    """CHECK-3: a field of another type than the schema's is an error, with the corrected lines: `route` is a list."""
+
+    @given(st.sampled_from(TYPES), paddings, st.booleans())
+    def test_it_is_an_error_with_the_lines_that_were_meant(self, slip: Slip, padding: Padding, strict: bool) -> None:
+        """Being lenient about names helps nobody here."""
+        told_exactly(padding, slip, strict=strict)
+
+    @given(st.lists(st.sampled_from(TYPES), min_size=1, max_size=3, unique=True))
+    def test_every_slip_is_told_at_once(self, slips: list[Slip]) -> None:
+        """Not only the first."""
+        text = VALID
+        for slip in slips:
+            text = f"\n{text}".replace(f"\n{slip.written}\n", f"\n{slip.instead}\n", 1)[1:]
+        assert {one.path for one in said(text) if one.code not in CONSEQUENCES} == {slip.path for slip in slips}
+
+
+class TestCheck4Unreachable:
+    """CHECK-4: a rule after one without conditions is never used: a warning, and where weights of one destination each
+    stand in such rules, the one rule that was meant."""
+
+    @given(st.lists(st.sampled_from(("conditions", "none")), min_size=1, max_size=5))
+    def test_every_rule_after_the_first_without_conditions(self, rules: list[str]) -> None:
+        """Whatever conditions it has itself."""
+        kinds = {
+            "conditions": "  - match: [{uri: {prefix: /x}}]\n    route: [{destination: {host: web}}]\n",
+            "none": "  - route: [{destination: {host: web}}]\n",
+        }
+        head = VALID[: VALID.index("  http:\n")] + "  http:\n"
+        text = head + "".join(kinds[rule] for rule in rules)
+        hiding = rules.index("none") if "none" in rules else len(rules)
+        starts = [
+            head.count("\n") + 1 + "".join(kinds[rule] for rule in rules[:at]).count("\n") for at in range(len(rules))
+        ]
+        assert said(text) == [
+            Said(mr.Code.RULE_UNREACHABLE, WARNING, starts[at], f"spec.http[{at}]")
+            for at in range(hiding + 1, len(rules))
+        ]
+
+    @given(st.lists(st.integers(1, 99), min_size=2, max_size=4))
+    def test_a_split_over_rules_is_shown_as_one_rule(self, weights: list[int]) -> None:
+        """The help of the last rule has all the destinations, and its lines are YAML that splits as was meant."""
+        head = VALID[: VALID.index("  http:\n")] + "  http:\n"
+        rule = "  - route: [{{destination: {{host: web, subset: v1}}, weight: {}}}]\n"
+        told = [
+            one for one in diagnosed(head + "".join(map(rule.format, weights))) if one.code is mr.Code.RULE_UNREACHABLE
+        ]
+        assert len(told) == len(weights) - 1
+        _, _, lines = told[-1].help.partition("\n")
+        meant = mr.loads(VALID[: VALID.index("  http:\n")] + "".join(f"  {line}\n" for line in lines.splitlines()))
+        (found,) = (one for one in meant.resources if isinstance(one, VirtualService))
+        assert [one.weight for one in found.spec.http[0].route] == weights
+        assert meant.diagnostics == ()
+
+    def test_other_rules_are_told_to_change_places(self) -> None:
+        """Where nothing looks like a split."""
+        text = VALID + "  - match: [{uri: {prefix: /x}}]\n    route: [{destination: {host: web}}]\n"
+        (told,) = diagnosed(text)
+        assert (told.code, told.help) == (
+            mr.Code.RULE_UNREACHABLE,
+            "rules are tried in the order written; put the rule without conditions last",
+        )
+
+
+class TestCheck5Patterns:
+    """CHECK-5: a pattern that RE2 refuses, or of more than 1024 bytes, is an error with the position."""
+
+    @given(st.sampled_from(PATTERNS), paddings)
+    def test_it_is_an_error_where_it_stands(self, slip: Slip, padding: Padding) -> None:
+        """And no other pattern is."""
+        told_exactly(padding, slip)
+
+    @given(st.text("a", max_size=5), st.sampled_from((("(?=x)", 0), ("a**", 1), (r"\8", 0), ("[b-a]", 1))))
+    def test_the_position_is_the_byte_where_it_goes_wrong(self, before: str, wrong: tuple[str, int]) -> None:
+        """Counted from 0, in bytes: the two of `é` are two. What goes wrong may begin behind its first byte."""
+        (told,) = diagnosed(VALID.replace("regex: a=.*", f"regex: 'é{before}{wrong[0]}'"))
+        assert told.message.endswith(f"at byte {2 + len(before) + wrong[1]}")
+
+    @given(st.sampled_from((1023, 1024, 1025)), st.sampled_from(("a", "é")))
+    def test_the_limit_is_1024_bytes(self, length: int, letter: str) -> None:
+        """One more is too many; letters may have two."""
+        pattern = letter * (length // len(letter.encode())) + "a" * (length % len(letter.encode()))
+        assert len(pattern.encode()) == length
+        told = diagnosed(VALID.replace("regex: a=.*", f"regex: {pattern}"))
+        assert [one.code for one in told] == ([REGEX] if length > 1024 else [])
+
+
+class TestCheck6Weights:
+    """CHECK-6: several destinations whose weights sum to 0, or a negative weight, are errors. One destination with a
+    weight is a warning."""
+
+    @given(st.sampled_from(SUMS), paddings)
+    def test_it_is_told_where_it_stands(self, slip: Slip, padding: Padding) -> None:
+        """The sum at the list, a weight at itself, a missing one at its destination."""
+        told_exactly(padding, slip)
+
+    @given(st.lists(st.integers(-1, 2), min_size=2, max_size=3))
+    def test_only_these_are_refused(self, weights: list[int]) -> None:
+        """Any other weights are fine: they need not sum to 100."""
+        route = "".join(f"    - {{destination: {{host: web}}, weight: {weight}}}\n" for weight in weights)
+        told = said(VALID[: VALID.index("  - route:\n")] + "  - route:\n" + route)
+        negative = [one for one in told if one.path.endswith(".weight")]
+        assert len(negative) == sum(weight < 0 for weight in weights)
+        assert bool([one for one in told if one.path.endswith(".route")]) == (not any(weights))
+        assert bool(told) == (min(weights) < 0 or not any(weights))
+
+
+class TestCheck7NotActedOn:
+    """CHECK-7: a field that is understood and that decisions do not act upon is a warning."""
+
+    @given(st.sampled_from(NOT_ACTED_ON), paddings)
+    def test_it_is_a_warning_where_it_stands(self, slip: Slip, padding: Padding) -> None:
+        """And the only one."""
+        told_exactly(padding, slip)
+
+    @given(st.sampled_from(NOT_ACTED_ON))
+    def test_decisions_are_as_if_it_were_absent(self, slip: Slip) -> None:
+        """The table is the same, but for where its rules were written."""
+        text, _ = written_out({}, slip)
+        table, plain = (
+            "\n".join(line for line in mr.loads(one).router().table.to_json().splitlines() if '"line"' not in line)
+            for one in (text, VALID)
+        )
+        assert table == plain
+
+
+REPAIRED = (
+    Slip(
+        "a number",
+        '    labels:\n      version: "1"',
+        "    labels:\n      version: 1",
+        mr.Code.REPAIRED_LABEL_VALUE,
+        1,
+        "spec.subsets[0].labels.version",
+        WARNING,
+    ),
+    Slip(
+        "a boolean",
+        '    app: web\n    version: "1"',
+        "    app: web\n    version: true",
+        mr.Code.REPAIRED_LABEL_VALUE,
+        1,
+        "metadata.labels.version",
+        WARNING,
+    ),
+    Slip(
+        "an empty uri",
+        "    - uri:\n        prefix: /v2",
+        "    - uri:\n      prefix: /v2",
+        mr.Code.REPAIRED_URI_MATCH,
+        1,
+        "spec.http[0].match[0].prefix",
+        WARNING,
+    ),
+    Slip(
+        "a mapping",
+        TYPES[0].written,
+        TYPES[0].instead,
+        mr.Code.REPAIRED_ROUTE_MAPPING,
+        0,
+        "spec.http[1].route",
+        WARNING,
+    ),
+    Slip("host for hosts", "  hosts:\n  - web", "  host: web", mr.Code.REPAIRED_HOSTS, 0, "spec.host", WARNING),
+    Slip(
+        "a split over rules",
+        "  - route:\n    - destination:\n        host: web",
+        "  - route:\n    - destination:\n        host: web\n        subset: v1\n      weight: 1\n"
+        "  - route:\n    - destination:\n        host: web\n      weight: 9",
+        mr.Code.REPAIRED_SPLIT_WEIGHTS,
+        0,
+        "spec.http[1]",
+        WARNING,
+    ),
+)
+
+
+class TestRepair1:
+    """REPAIR-1: with repair, known slips are read as they were meant, one diagnostic each. A valid manifest is never
+    changed."""
+
+    @given(st.sampled_from(REPAIRED), paddings)
+    def test_each_slip_is_told_and_read_as_it_was_meant(self, slip: Slip, padding: Padding) -> None:
+        """One warning, in its place; and without repair it is more than nothing."""
+        text, line = written_out(padding, slip)
+        expected = Said(slip.code, WARNING, line + slip.below, slip.path)
+        told = said(text, repair=True)
+        # A label that now holds another value may select nobody, which is another thing to say.
+        assert [one for one in told if one.code is not mr.Code.SUBSET_EMPTY] == [expected]
+        assert said(text) not in ([], [expected])
+
+    @given(st.sampled_from([slip for slip in REPAIRED if slip.name not in ("a boolean", "a split over rules")]))
+    def test_what_was_meant_is_the_valid_manifest(self, slip: Slip) -> None:
+        """The resources are those of VALID."""
+        text, _ = written_out({}, slip)
+        assert mr.loads(text, repair=True).resources == mr.loads(VALID).resources
+
+    def test_a_split_over_rules_becomes_one_rule(self) -> None:
+        """Both destinations, with their weights."""
+        text, _ = written_out({}, REPAIRED[-1])
+        router = mr.loads(text, repair=True).router()
+        asked = mr.Request.of("GET", "http://web/")
+        drawn = [router.decide(asked, draws=mr.Draws.of(given={"stream": draw})).subset for draw in range(10)]
+        assert drawn == ["v1", *[None] * 9]
+
+    @given(st.lists(st.sampled_from(sorted({slip.code for slip in REPAIRED})), unique=True), st.sampled_from(REPAIRED))
+    def test_only_what_is_allowed_is_repaired(self, codes: list[mr.Code], slip: Slip) -> None:
+        """Without its code in the list, a slip is told as ever."""
+        text, _ = written_out({}, slip)
+        assert said(text, repair=codes) == said(text, repair=slip.code in codes)
+
+    @given(paddings, st.booleans())
+    def test_a_valid_manifest_is_never_changed(self, padding: Padding, strict: bool) -> None:
+        """Nothing is said, and the resources are the same."""
+        text, _ = written_out(padding)
+        assert said(text, strict=strict, repair=True) == []
+        assert mr.loads(text, strict=strict, repair=True).resources == mr.loads(text).resources
+
+
+KUBERNETES = ("2-service", "3-deployment-v1", "4-deployment-v2")
+
+
+def printed(name: str, *, strict: bool = True, repair: bool = False) -> Loaded:
+    """One of the article's files, in the article's namespace."""
+    return load_text(
+        (PRINTED / f"{name}.yaml").read_text("utf-8"), name, namespace="namespace", strict=strict, repair=repair
+    )
+
+
+def about(name: str, *, strict: bool = True, repair: bool = False) -> list[str]:
+    """What is said about one of the article's files among its service, pods and subsets: `line severity code path`."""
+    subsets = ("c-subsets",) if name[0] in "def" else ()
+    around = [
+        one for other in (*KUBERNETES, *subsets) if other != name for one in printed(other, repair=True).resources
+    ]
+    asked = printed(name, strict=strict, repair=repair)
+    try:
+        told = mr.Mesh([*around, *asked.resources], asked.diagnostics, drafts=asked.drafts).diagnostics
+    except mr.ManifestError as error:
+        told = error.diagnostics
+    return [
+        f"{one.at.line} {one.severity} {one.code} {one.at.path}"
+        for one in told
+        if one.at.file == name and one.severity is not mr.Severity.NOTE
+    ]
+
+
+LABELS_REFUSED = [
+    "10 error field-type spec.selector.matchLabels.version",
+    "15 error field-type spec.template.metadata.labels.version",
+]
+SUBSETS_REFUSED = [
+    "10 error field-type spec.subsets[0].labels.version",
+    "13 error field-type spec.subsets[1].labels.version",
+]
+ARTICLE: dict[str, tuple[list[str], list[str], list[str]]] = {
+    "1-deployment": ([], [], []),
+    "2-service": ([], [], []),
+    "3-deployment-v1": (
+        LABELS_REFUSED,
+        LABELS_REFUSED,
+        [
+            "10 warning repaired-label-value spec.selector.matchLabels.version",
+            "15 warning repaired-label-value spec.template.metadata.labels.version",
+        ],
+    ),
+    "4-deployment-v2": (
+        LABELS_REFUSED,
+        LABELS_REFUSED,
+        [
+            "10 warning repaired-label-value spec.selector.matchLabels.version",
+            "15 warning repaired-label-value spec.template.metadata.labels.version",
+        ],
+    ),
+    "a-round-robin": ([], [], []),
+    "b-header-hash": ([], [], []),
+    "c-subsets": (
+        SUBSETS_REFUSED,
+        SUBSETS_REFUSED,
+        [
+            "10 warning repaired-label-value spec.subsets[0].labels.version",
+            "12 warning subset-empty spec.subsets[1].labels",  # the second Deployment has no replicas
+            "13 warning repaired-label-value spec.subsets[1].labels.version",
+        ],
+    ),
+    "d-split": (
+        [
+            "5 error field-missing spec.hosts",
+            "6 error field-unknown spec.host",
+            "12 warning weight-ignored spec.http[0].route[0].weight",
+            "13 warning rule-unreachable spec.http[1]",
+            "17 warning weight-ignored spec.http[1].route[0].weight",
+        ],
+        [
+            "5 warning field-missing spec.hosts",
+            "5 warning hosts-missing spec",
+            "6 warning field-unknown spec.host",
+            "12 warning weight-ignored spec.http[0].route[0].weight",
+            "13 warning rule-unreachable spec.http[1]",
+            "17 warning weight-ignored spec.http[1].route[0].weight",
+        ],
+        ["6 warning repaired-hosts spec.host", "8 warning repaired-split-weights spec.http[0]"],
+    ),
+    "e-path": (
+        [
+            "5 error field-missing spec.hosts",
+            "6 error field-unknown spec.host",
+            "9 warning field-value spec.http[0].match[0].uri",
+            "10 error field-unknown spec.http[0].match[0].prefix",
+            "11 error field-type spec.http[0].route",
+        ],
+        [
+            "5 warning field-missing spec.hosts",
+            "6 warning field-unknown spec.host",
+            "9 warning field-value spec.http[0].match[0].uri",
+            "10 warning field-unknown spec.http[0].match[0].prefix",
+            "11 error field-type spec.http[0].route",
+        ],
+        [
+            "6 warning repaired-hosts spec.host",
+            "10 warning repaired-uri-match spec.http[0].match[0].prefix",
+            "11 warning repaired-route-mapping spec.http[0].route",
+        ],
+    ),
+    "f-cookie": (
+        [
+            "5 error field-missing spec.hosts",
+            "6 error field-unknown spec.host",
+            "12 error field-type spec.http[0].route",
+        ],
+        [
+            "5 warning field-missing spec.hosts",
+            "6 warning field-unknown spec.host",
+            "12 error field-type spec.http[0].route",
+        ],
+        ["6 warning repaired-hosts spec.host", "12 warning repaired-route-mapping spec.http[0].route"],
+    ),
+}
+"""By file: what a strict reader is told, one that is not strict, and one that repairs."""
+
+
+class TestArticle:
+    """The article's configurations, as printed: all that is said about them, and on which lines."""
+
+    @pytest.mark.parametrize("name", ARTICLE)
+    @pytest.mark.parametrize("how", ["strict", "lenient", "repaired"])
+    def test_all_that_is_said(self, name: str, how: str) -> None:
+        """Among the article's own service, pods and subsets."""
+        told = about(name, strict=how != "lenient", repair=how == "repaired")
+        assert told == ARTICLE[name][("strict", "lenient", "repaired").index(how)]
+
+    def test_every_file_is_here(self) -> None:
+        """None is left out."""
+        assert set(ARTICLE) == {path.stem for path in PRINTED.glob("*.yaml")}

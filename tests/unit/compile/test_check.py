@@ -1,0 +1,523 @@
+"""Every diagnostic of compiling, provoked by a text: code, severity, line and field path.
+
+A comment `# <- code severity path` in a text marks the line of a diagnostic; a `;` stands between several. What is
+marked is all that is said.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+import meshroute as mr
+from meshroute.compile import wording
+
+WORLD = """\
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{name: http, port: 80}, {name: tcp-db, port: 5432}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: pay, namespace: bank}
+spec: {selector: {app: pay}, ports: [{name: http, port: 80}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: a, labels: {app: web, version: v1}}
+spec: {containers: [{name: c}]}
+status: {podIP: 10.8.0.1}
+---
+"""
+"""`web` in `default` with a pod of version v1, on an HTTP port and on another; `pay` in `bank`, without pods."""
+
+ISTIO = "apiVersion: networking.istio.io/v1\n"
+RULE = ISTIO + "kind: DestinationRule\nmetadata: {name: dr}\n"
+ROUTES = ISTIO + "kind: VirtualService\nmetadata: {name: vs}\n"
+WEB = "  hosts: [web]  # <- protocol-not-http warning spec.hosts[0]\n"
+TO_WEB = "  http: [{route: [{destination: {host: web}}]}]\n"
+
+CASES = {
+    "deployment_expanded": """\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web  # <- address-assumed note metadata.name
+spec:
+  selector: {matchLabels: {app: new}}
+  template: {metadata: {labels: {app: new}}, spec: {containers: [{name: c}]}}
+""",
+    "deployment_expanded: not into nothing": """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: new}}
+  template: {metadata: {labels: {app: new}}, spec: {containers: [{name: c}]}}
+""",
+    "port_twice": """\
+apiVersion: v1
+kind: Service
+metadata: {name: twice}
+spec:
+  selector: {app: web}
+  ports:
+  - {name: http, port: 80}
+  - {name: dns, port: 53, protocol: UDP}
+  - {name: dns-tcp, port: 53}
+  - name: http-2
+    port: 80  # <- field-value error spec.ports[3].port
+""",
+    "pod_address_assumed": """\
+apiVersion: v1
+kind: Pod
+metadata:
+  labels: {app: web}
+  name: b  # <- address-assumed note metadata.name
+spec: {containers: [{name: c}]}
+""",
+    "field_not_modelled": ROUTES
+    + "spec:\n"
+    + WEB
+    + """\
+  tls:  # <- field-not-modelled warning spec.tls
+  - {match: [{sniHosts: [web]}], route: [{destination: {host: web}}]}
+  http:
+  - route: [{destination: {host: web}}]
+    timeout: 5s  # <- field-not-modelled warning spec.http[0].timeout
+    rewrite: {uri: /}  # <- field-not-modelled warning spec.http[0].rewrite
+""",
+    "field_not_modelled: in a DestinationRule": RULE
+    + """\
+spec:
+  host: web
+  trafficPolicy:
+    connectionPool: {}  # <- field-not-modelled warning spec.trafficPolicy.connectionPool
+    portLevelSettings:
+    - port: {number: 80}
+      tls: {mode: DISABLE}  # <- field-not-modelled warning spec.trafficPolicy.portLevelSettings[0].tls
+""",
+    "regex_invalid": ROUTES
+    + "spec:\n"
+    + WEB
+    + """\
+  http:
+  - match:
+    - uri:
+        regex: (  # <- regex-invalid error spec.http[0].match[0].uri.regex
+    - queryParams:
+        q:
+          regex: (?=x)  # <- regex-invalid error spec.http[0].match[1].queryParams.q.regex
+    - withoutHeaders:
+        x-any: {regex: "*"}
+        x-not:
+          regex: "**"  # <- regex-invalid error spec.http[0].match[2].withoutHeaders.x-not.regex
+    - scheme: {regex: "["}  # <- regex-invalid error spec.http[0].match[3].scheme.regex
+    - method: {regex: "["}  # <- regex-invalid error spec.http[0].match[4].method.regex
+    - authority: {regex: "["}  # <- regex-invalid error spec.http[0].match[5].authority.regex
+    - headers:
+        a.b: {regex: "*"}  # <- regex-invalid error spec.http[0].match[6].headers["a.b"].regex
+    route: [{destination: {host: web}}]
+""",
+    "regex_too_long": ROUTES
+    + "spec:\n"
+    + WEB
+    + f"""\
+  http:
+  - match:
+    - uri: {{regex: {"a" * 1024}}}
+    - uri: {{regex: {"a" * 1025}}}  # <- regex-invalid error spec.http[0].match[1].uri.regex
+    route: [{{destination: {{host: web}}}}]
+""",
+    "rule_empty": ROUTES
+    + "spec:\n"
+    + WEB
+    + """\
+  http:
+  - match: [{uri: {prefix: /a}}]  # <- rule-empty error spec.http[0]
+  - match: [{uri: {prefix: /b}}]
+    directResponse: {status: 204}
+  - name: last  # <- rule-empty error spec.http[2]
+""",
+    "rule_unreachable": ROUTES
+    + "spec:\n"
+    + WEB
+    + """\
+  http:
+  - match: [{}]
+    route: [{destination: {host: web}}]
+  - route: [{destination: {host: web}}]
+  - route: [{destination: {host: web}}]  # <- rule-unreachable warning spec.http[2]
+  - match: [{uri: {prefix: /}}]  # <- rule-unreachable warning spec.http[3]
+    route: [{destination: {host: web}}]
+""",
+    "rule_unreachable: not after a delegate": ROUTES
+    + "spec:\n"
+    + WEB
+    + """\
+  http:
+  - delegate: {name: other}  # <- field-not-modelled warning spec.http[0].delegate
+  - route: [{destination: {host: web}}]
+""",
+    "weight_ignored": ROUTES
+    + "spec:\n"
+    + WEB
+    + """\
+  http:
+  - match: [{uri: {prefix: /a}}]
+    route:
+    - destination: {host: web}
+      weight: 0  # <- weight-ignored warning spec.http[0].route[0].weight
+  - match: [{uri: {prefix: /b}}]
+    route: [{destination: {host: web}, weight: 100}]
+  - route: [{destination: {host: web}}]
+""",
+    "weight_missing": ROUTES
+    + "spec:\n"
+    + WEB
+    + """\
+  http:
+  - route:
+    - {destination: {host: web}, weight: 1}
+    - destination: {host: web}  # <- weights-unusable warning spec.http[0].route[1]
+    - {destination: {host: web}, weight: 0}
+""",
+    "weights_sum_to_zero": ROUTES
+    + "spec:\n"
+    + WEB
+    + """\
+  http:
+  - match: [{uri: {prefix: /a}}]
+    route:  # <- weights-unusable error spec.http[0].route
+    - {destination: {host: web}, weight: 0}
+    - {destination: {host: web}, weight: 0}
+""",
+    "weight_negative": ROUTES
+    + "spec:\n"
+    + WEB
+    + """\
+  http:
+  - route:
+    - destination: {host: web}
+      weight: -1  # <- weights-unusable error spec.http[0].route[0].weight
+""",
+    "host_unknown: a destination": ROUTES
+    + "spec:\n"
+    + WEB
+    + """\
+  http:
+  - match: [{uri: {prefix: /a}}]
+    route:
+    - destination:
+        host: wbe  # <- host-unknown warning spec.http[0].route[0].destination.host
+        subset: v1
+  - match: [{uri: {prefix: /b}}]
+    route:
+    - destination: {host: pay}  # <- host-unknown warning spec.http[1].route[0].destination.host
+  - route:
+    - destination: {host: pay.bank.svc.cluster.local}
+""",
+    "host_unknown: of a VirtualService": ROUTES
+    + """\
+spec:
+  hosts:
+  - wbe  # <- host-unknown warning spec.hosts[0]
+  - wbe.default.svc.cluster.local  # <- host-unknown warning spec.hosts[1]
+  - outside.example
+  - "*.example"
+  - web.default
+"""
+    + TO_WEB,
+    "host_unknown: of a DestinationRule": RULE
+    + """\
+spec:
+  host: wbe  # <- host-unknown warning spec.host
+""",
+    "host_unknown: a wildcard over nothing": RULE
+    + """\
+spec:
+  host: "*.example"  # <- host-unknown warning spec.host
+""",
+    "port_unknown": ROUTES
+    + "spec:\n"
+    + WEB
+    + """\
+  http:
+  - match: [{uri: {prefix: /a}}]
+    route:
+    - destination:
+        host: web
+        port: {number: 81}  # <- port-unknown warning spec.http[0].route[0].destination.port.number
+  - route:
+    - destination:
+        host: web
+        port: {number: 5432}
+""",
+    "subset_unknown": RULE
+    + """\
+spec: {host: web, subsets: [{name: v1, labels: {version: v1}}]}
+---
+"""
+    + ROUTES
+    + "spec:\n"
+    + WEB
+    + """\
+  http:
+  - route:
+    - destination: {host: web, subset: v1}
+      weight: 1
+    - destination: {host: web, subset: v2}  # <- subset-unknown warning spec.http[0].route[1].destination.subset
+      weight: 1
+""",
+    "balancer_refused": RULE
+    + """\
+spec:
+  host: web
+  trafficPolicy:
+    loadBalancer:
+      consistentHash:  # <- field-value error spec.trafficPolicy.loadBalancer.consistentHash
+        ringHash: {minimumRingSize: 8388609}
+    portLevelSettings:
+    - port: {number: 80}
+      loadBalancer:
+        consistentHash:  # <- field-value error spec.trafficPolicy.portLevelSettings[0].loadBalancer.consistentHash
+          maglev: {tableSize: 65536}
+  subsets:
+  - name: v1
+    trafficPolicy:
+      loadBalancer:
+        consistentHash:  # <- field-value error spec.subsets[0].trafficPolicy.loadBalancer.consistentHash
+          minimumRingSize: 9000000
+  - name: v2
+    trafficPolicy:
+      loadBalancer: {consistentHash: {ringHash: {minimumRingSize: 8388608}}}
+""",
+    "subset_empty": RULE
+    + """\
+spec:
+  host: web
+  subsets:
+  - {name: v1, labels: {version: v1}}
+  - {name: all}
+  - name: v2
+    labels: {version: v2}  # <- subset-empty warning spec.subsets[2].labels
+""",
+    "hosts_missing": ROUTES
+    + """\
+spec:  # <- hosts-missing warning spec
+"""
+    + TO_WEB,
+    "gateways_only": ROUTES
+    + """\
+spec:
+  gateways: [edge]  # <- virtual-service-ignored warning spec.gateways
+  hosts: [web]
+"""
+    + TO_WEB,
+    "gateways_only: not with mesh": ROUTES
+    + """\
+spec:
+  gateways: [edge, mesh]
+"""
+    + WEB
+    + TO_WEB,
+    "host_taken": ROUTES
+    + "spec: {hosts: [outside.example, pay.bank.svc.cluster.local]}\n---\n"
+    + ROUTES.replace("name: vs", "name: wt")
+    + """\
+spec:
+  hosts:
+  - other.example
+  - pay.bank.svc.cluster.local  # <- virtual-service-ignored warning spec.hosts[1]
+"""
+    + TO_WEB,
+    "host_taken: not by one that nobody here sees": ROUTES
+    + """\
+spec:
+  exportTo: [bank]
+"""
+    + WEB
+    + TO_WEB
+    + "---\n"
+    + ROUTES.replace("name: vs", "name: wt")
+    + "spec:\n"
+    + WEB
+    + TO_WEB,
+    "protocol_not_http": ROUTES + "spec:\n" + WEB + TO_WEB,
+    "protocol_not_http: under a wildcard": ROUTES
+    + """\
+spec:
+  hosts: ["*.default.svc.cluster.local"]  # <- protocol-not-http warning spec.hosts[0]
+"""
+    + TO_WEB,
+    "protocol_not_http: not without HTTP rules": ROUTES
+    + """\
+spec:
+  hosts: [web]
+  tcp: [{route: [{destination: {host: web}}]}]  # <- field-not-modelled warning spec.tcp
+""",
+}
+
+
+def diagnosed(text: str) -> tuple[mr.Diagnostic, ...]:
+    """Everything that is said about a text."""
+    try:
+        return mr.loads(text).diagnostics
+    except mr.ManifestError as error:
+        return error.diagnostics
+
+
+def marked(text: str) -> list[str]:
+    """What the comments of a text say, with their lines."""
+    return [
+        f"{number} {mark.strip()}"
+        for number, line in enumerate(text.splitlines(), 1)
+        for mark in line.partition("# <- ")[2].split(" ; ")
+        if mark
+    ]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_marked_is_what_is_said(case: str) -> None:
+    """Each with its code, severity, line and field path; and nothing else."""
+    text = WORLD + CASES[case]
+    told = [f"{one.at.line} {one.code} {one.severity} {one.at.path}" for one in diagnosed(text)]
+    assert sorted(told) == sorted(marked(text))
+
+
+def test_every_wording_is_provoked() -> None:
+    """Each function of `wording` has a case of its name, and each case a function."""
+    functions = {
+        name for name, one in vars(wording).items() if inspect.isfunction(one) and one.__module__ == wording.__name__
+    }
+    assert {case.partition(":")[0] for case in CASES} == functions
+
+
+def test_a_world_without_slips_is_not_talked_about() -> None:
+    assert diagnosed(WORLD) == ()
+
+
+def only(case: str, code: mr.Code) -> mr.Diagnostic:
+    """The first diagnostic with this code of a case."""
+    return next(one for one in diagnosed(WORLD + CASES[case]) if one.code is code)
+
+
+class TestWords:
+    """What messages and helps say beyond their code: the parts that tell people what to do."""
+
+    def test_a_weight_is_named(self) -> None:
+        assert only("weight_negative", mr.Code.WEIGHTS_UNUSABLE).message == "weight -1 < 0"
+
+    def test_the_sum_is_told_as_istio_does(self) -> None:
+        assert only("weights_sum_to_zero", mr.Code.WEIGHTS_UNUSABLE).message == "total destination weight = 0"
+
+    def test_the_nearest_host_is_suggested(self) -> None:
+        told = only("host_unknown: a destination", mr.Code.HOST_UNKNOWN)
+        assert told.help == "did you mean `web.default.svc.cluster.local`?"
+
+    @pytest.mark.parametrize(
+        ("host", "meant"),
+        [
+            ("wbe", "web.default.svc.cluster.local"),
+            ("web.defualt.svc.cluster.local", "web.default.svc.cluster.local"),
+            ("pay", "pay.bank.svc.cluster.local"),
+            ("zzzzzz", None),
+            ("outside.example", None),
+            ("'*.example'", None),
+        ],
+    )
+    def test_a_host_is_suggested_if_its_name_is_near(self, host: str, meant: str | None) -> None:
+        """Names in one namespace share most of their letters, and that makes them no nearer."""
+        (told,) = diagnosed(WORLD + RULE + f"spec: {{host: {host}}}\n")
+        assert told.code is mr.Code.HOST_UNKNOWN
+        if meant is None:
+            assert told.help == "a name without a dot is looked up in the namespace of this resource"
+        else:
+            assert told.help == f"did you mean `{meant}`?"
+
+    def test_the_ports_there_are(self) -> None:
+        assert only("port_unknown", mr.Code.PORT_UNKNOWN).help == "its ports: 80, 5432"
+
+    def test_the_subsets_there_are(self) -> None:
+        assert only("subset_unknown", mr.Code.SUBSET_UNKNOWN).help == "defined subsets: `v1`"
+
+    def test_no_subsets_are_none(self) -> None:
+        text = (
+            WORLD
+            + ROUTES
+            + "spec: {hosts: [outside.example], http: [{route: [{destination: {host: web, subset: x}}]}]}\n"
+        )
+        assert [one.help for one in diagnosed(text)] == ["defined subsets: none"]
+
+    def test_the_rule_that_hides_is_shown(self) -> None:
+        told = only("rule_unreachable", mr.Code.RULE_UNREACHABLE)
+        assert "rule #2" in told.message
+        assert "rule #1" in told.message
+        assert [one.path for one in told.related] == ["spec.http[1]"]
+
+    def test_the_winner_of_a_host_is_shown(self) -> None:
+        told = only("host_taken", mr.Code.VIRTUAL_SERVICE_IGNORED)
+        assert "VirtualService default/vs" in told.message
+        assert told.subject == "VirtualService default/wt"
+        assert [one.path for one in told.related] == ["spec.hosts"]
+
+    def test_a_pattern_is_quoted_with_the_reason(self) -> None:
+        assert only("regex_invalid", mr.Code.REGEX_INVALID).message.startswith("`(` is not an RE2 pattern: missing )")
+
+    def test_the_number_of_assumed_pods_is_told(self) -> None:
+        assert ": 1 assumed" in only("deployment_expanded", mr.Code.ADDRESS_ASSUMED).message
+
+
+def test_a_younger_virtual_service_loses_its_host() -> None:
+    """Age decides before names do."""
+    older = ROUTES.replace("{name: vs}", '{name: z, creationTimestamp: "2026-01-01T00:00:00Z"}')
+    younger = ROUTES.replace("{name: vs}", '{name: a, creationTimestamp: "2026-01-02T00:00:00Z"}')
+    body = "spec: {hosts: [outside.example], http: [{directResponse: {status: 204}}]}\n"
+    (told,) = diagnosed(WORLD + younger + body + "---\n" + older + body)
+    assert (told.code, told.subject) == (mr.Code.VIRTUAL_SERVICE_IGNORED, "VirtualService default/a")
+
+
+def test_split_weights_without_a_subset_are_shown_without_one() -> None:
+    text = (
+        WORLD
+        + ROUTES
+        + (
+            "spec:\n  hosts: [outside.example]\n  http:\n"
+            "  - route: [{destination: {host: web}, weight: 99}]\n"
+            "  - route: [{destination: {host: web}, weight: 1}]\n"
+        )
+    )
+    (told,) = (one for one in diagnosed(text) if one.code is mr.Code.RULE_UNREACHABLE)
+    assert told.help.splitlines()[1:] == [
+        "http:",
+        "- route:",
+        "  - destination: {host: web}",
+        "    weight: 99",
+        "  - destination: {host: web}",
+        "    weight: 1",
+    ]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        "match: [{uri: {prefix: /x}}], route: [{destination: {host: web}, weight: 1}]",
+        "directResponse: {status: 204}",
+        "route: [{destination: {host: web}}]",
+    ],
+)
+def test_rules_that_are_no_split_are_told_to_change_places(second: str) -> None:
+    text = (
+        WORLD
+        + ROUTES
+        + (
+            "spec:\n  hosts: [outside.example]\n  http:\n"
+            "  - route: [{destination: {host: web}, weight: 100}]\n"
+            f"  - {{{second}}}\n"
+        )
+    )
+    (told,) = (one for one in diagnosed(text) if one.code is mr.Code.RULE_UNREACHABLE)
+    assert told.help == "rules are tried in the order written; put the rule without conditions last"
