@@ -41,7 +41,7 @@ HeaderLines = Mapping[str, str | bytes | Iterable[str | bytes]] | Iterable[tuple
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BAD_IN_VALUE = re.compile(r"[\x00\r\n]")
 _BAD_IN_TARGET = re.compile(r"[\x00-\x20\x7f]")
-_BAD_IN_AUTHORITY = re.compile(r"[\x00-\x20\x7f/?#\\@]")
+_BAD_IN_AUTHORITY = re.compile(r"[\x00-\x20\x7f-\xff/?#\\@\"<>^`{|}]")
 
 
 class RequestError(ValueError):
@@ -245,7 +245,7 @@ def _fields(
         if before is None:
             fields[name] = (value,)
         elif name in SINGLE_SLOT_HEADERS:
-            fields[name] = (f"{before[0]},{value}",)
+            fields[name] = (",".join(filter(None, (*before, value))),)
         else:
             fields[name] = (*before, value)
     return fields

@@ -1,0 +1,345 @@
+"""A routing table as Envoy configuration, so that the real proxy can be asked what the engine is asked.
+
+Source    spec/match.md, spec/route.md, spec/balance.md; envoyproxy/envoy: api/envoy/config/{route,cluster,listener}/v3
+Inputs    routing tables; each keeps its listeners and clusters to itself, so one proxy can serve many tables.
+Exactness what a table says is written down and nothing else is configured, but for what Istio sets for every proxy:
+          panic threshold 0, paths with fragments accepted, RE2 programs of up to 32,768 instructions. Endpoints keep
+          their addresses, because rings hash them.
+Errors    RenderError for what Envoy cannot be told, with where it is in the table.
+Left out  the cluster for ports without a listener: no listener, nobody to ask.
+
+Nothing is ever sent upstream. Every upstream connection is bound to the loopback address, so that the kernel refuses to
+connect it to any other machine; Envoy then answers 503 with the flag UF and says which host it had chosen. That is how
+a request that would be forwarded looks. (An endpoint on a loopback address with somebody listening would be served.)
+
+Every answer that Envoy makes itself carries the headers below. A request pins the draw `stream` with STREAM_HEADER and
+names the connection's destination with DESTINATION_HEADER.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
+from typing import Any, Final, TypeAlias, assert_never
+
+from meshroute.match.re2.engine import ISTIO_PROGRAM_SIZE
+from meshroute.names import ClusterName
+from meshroute.table import (
+    Action,
+    Cluster,
+    Endpoint,
+    Exact,
+    Forward,
+    HashFunction,
+    HashOnCookie,
+    HashOnHeader,
+    HashOnQuery,
+    HashOnSourceIp,
+    HashPolicy,
+    HeaderMatch,
+    Health,
+    LeastRequest,
+    Listener,
+    Maglev,
+    OriginalDestination,
+    PathMatch,
+    Pattern,
+    Prefix,
+    Present,
+    QueryMatch,
+    RandomChoice,
+    Respond,
+    RingHash,
+    RoundRobin,
+    Route,
+    RoutingTable,
+    TextMatch,
+    VirtualHost,
+)
+
+STREAM_HEADER: Final = "x-meshroute-stream"
+"""In a request: the draw `stream`, in decimal."""
+DESTINATION_HEADER: Final = "x-meshroute-destination"
+"""In a request: `ip:port` that the client connected to, for clusters that forward there."""
+ANSWER_HEADERS: Final[Mapping[str, str]] = {
+    "x-meshroute-flags": "%RESPONSE_FLAGS%",
+    "x-meshroute-details": "%RESPONSE_CODE_DETAILS%",
+    "x-meshroute-route": "%ROUTE_NAME%",
+    "x-meshroute-cluster": "%UPSTREAM_CLUSTER_RAW%",
+    "x-meshroute-host": "%UPSTREAM_HOST%",
+}
+"""In an answer: response flags (`-`: none), the detail word, route, cluster (see `cluster_of`) and chosen endpoint."""
+
+_HCM = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+_ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
+_MAX_BODY = 1024 * 1024
+"""Istio's limit for bodies of direct responses."""
+
+Json: TypeAlias = dict[str, Any]
+
+
+class RenderError(ValueError):
+    """Something in a table that has no Envoy configuration, or one that Envoy refuses."""
+
+
+def render(tables: Sequence[RoutingTable], *, custom_methods: bool = False) -> Json:
+    """A bootstrap in which listener `listener_name(i, port)` of 127.0.0.1, on a port that the system picks, answers as
+    table i does on that port; the admin interface is on such a port too.
+
+    `custom_methods` lets HTTP/1 requests have any method, as HTTP/2 ones do; Envoy's own default answers 400 to those
+    whose method it does not know. Raises RenderError. No I/O.
+
+    >>> render([RoutingTable((), ())])["static_resources"]
+    {'listeners': [], 'clusters': []}
+    """
+    return {
+        "admin": {"address": _address("127.0.0.1", 0)},
+        "layered_runtime": {
+            "layers": [
+                {
+                    "name": "as Istio sets it",
+                    "static_layer": {
+                        "envoy.reloadable_features.http_reject_path_with_fragment": False,
+                        "re2.max_program_size.error_level": ISTIO_PROGRAM_SIZE,
+                    },
+                }
+            ]
+        },
+        "static_resources": {
+            "listeners": [
+                _listener(number, listener, custom_methods)
+                for number, table in enumerate(tables)
+                for listener in table.listeners
+            ],
+            "clusters": [_cluster(number, one) for number, table in enumerate(tables) for one in table.clusters],
+        },
+    }
+
+
+def listener_name(table: int, port: int) -> str:
+    """What the listener of a table's port is called."""
+    return f"{table}:{port}"
+
+
+def cluster_of(said: str) -> ClusterName:
+    """The cluster that an answer names, as its table calls it; empty for none."""
+    return ClusterName(said.partition(":")[2])
+
+
+def _cluster_name(table: int, name: str) -> str:
+    return _text(f"{table}:{name}", f"the name of cluster `{name}`")
+
+
+def _listener(table: int, listener: Listener, custom_methods: bool) -> Json:
+    where = f"port {listener.port}"
+    manager = {
+        "@type": _HCM,
+        "stat_prefix": "http",
+        # What the proxy adds, tables would see; what it repairs, they would not.
+        "generate_request_id": False,
+        "normalize_path": False,
+        "http_protocol_options": {"allow_custom_methods": custom_methods},
+        "http_filters": [{"name": "router", "typed_config": {"@type": _ROUTER}}],
+        "local_reply_config": {"mappers": [_SAY_WHY]},
+        "route_config": {
+            "validate_clusters": False,
+            "ignore_port_in_host_matching": listener.ignore_port,
+            "max_direct_response_body_size_bytes": _MAX_BODY,
+            "virtual_hosts": [_virtual_host(table, host, where) for host in listener.virtual_hosts],
+        },
+    }
+    return {
+        "name": listener_name(table, listener.port),
+        "address": _address("127.0.0.1", 0),
+        "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+    }
+
+
+_SAY_WHY: Final[Json] = {
+    "filter": {  # every status
+        "status_code_filter": {"comparison": {"op": "GE", "value": {"default_value": 0, "runtime_key": "unset"}}}
+    },
+    "headers_to_add": [{"header": {"key": key, "value": value}} for key, value in ANSWER_HEADERS.items()],
+}
+
+
+def _virtual_host(table: int, host: VirtualHost, where: str) -> Json:
+    where = f"{where}, virtual host `{host.name}`"
+    if not host.name or not host.domains:
+        raise RenderError(f"{where}: it needs a name and a domain")
+    return {
+        "name": _text(host.name, where),
+        "domains": [_text(domain, f"{where}, domain `{domain}`") for domain in host.domains],
+        "routes": [_route(table, one, f"{where}, route {number}") for number, one in enumerate(host.routes)],
+    }
+
+
+def _route(table: int, route: Route, where: str) -> Json:
+    asked = route.match
+    return {
+        "name": _text(route.name, where),
+        "match": {
+            **_path(asked.path, where),
+            "headers": [_header(one, f"{where}, header `{one.name}`") for one in asked.headers],
+            "query_parameters": [_query(one, f"{where}, parameter `{one.name}`") for one in asked.query],
+        },
+        **_action(table, route.action, where),
+    }
+
+
+def _path(wanted: PathMatch, where: str) -> Json:
+    match wanted:
+        case Exact(value, ignore_case):
+            return {"path": _text(value, where), "case_sensitive": not ignore_case}
+        case Prefix(value, ignore_case):
+            return {"prefix": _text(value, where), "case_sensitive": not ignore_case}
+        case Pattern(regex):
+            return {"safe_regex": _pattern(regex, where)}
+        case _:
+            assert_never(wanted)
+
+
+def _header(wanted: HeaderMatch, where: str) -> Json:
+    return {
+        "name": _given(wanted.name, where),
+        **_condition(wanted.value, where),
+        "invert_match": wanted.invert,
+        "treat_missing_header_as_empty": wanted.missing_is_empty,
+    }
+
+
+def _query(wanted: QueryMatch, where: str) -> Json:
+    return {"name": _given(wanted.name, where), **_condition(wanted.value, where)}
+
+
+def _condition(wanted: TextMatch, where: str) -> Json:
+    match wanted:
+        case Exact(value, ignore_case):
+            return {"string_match": {"exact": _text(value, where), "ignore_case": ignore_case}}
+        case Prefix(value, ignore_case):
+            return {"string_match": {"prefix": _given(value, where), "ignore_case": ignore_case}}
+        case Pattern(regex):
+            return {"string_match": {"safe_regex": _pattern(regex, where)}}
+        case Present():
+            return {"present_match": True}
+        case _:
+            assert_never(wanted)
+
+
+def _pattern(regex: str, where: str) -> Json:
+    return {"regex": _given(regex, where)}
+
+
+def _action(table: int, action: Action, where: str) -> Json:
+    match action:
+        case Respond(status, body):
+            if not 200 <= status <= 599:
+                raise RenderError(f"{where}: Envoy answers with a status from 200 to 599, not {status}")
+            return {"direct_response": {"status": status, "body": {"inline_string": _text(body, where)}}}
+        case Forward(clusters, policies):
+            names = [_cluster_name(table, one.cluster) for one in clusters]
+            target: Json = {"cluster": names[0]}
+            if len(clusters) > 1:
+                weights = [{"name": name, "weight": one.weight} for name, one in zip(names, clusters, strict=True)]
+                target = {"weighted_clusters": {"header_name": STREAM_HEADER, "clusters": weights}}
+            return {"route": {**target, "hash_policy": [_hash_policy(one, where) for one in policies]}}
+        case _:
+            assert_never(action)
+
+
+def _hash_policy(policy: HashPolicy, where: str) -> Json:
+    asked: Json
+    match policy:
+        case HashOnHeader(name):
+            asked = {"header": {"header_name": _given(name, where)}}
+        case HashOnCookie(name):
+            asked = {"cookie": {"name": _given(name, where)}}
+        case HashOnQuery(name):
+            asked = {"query_parameter": {"name": _given(name, where)}}
+        case HashOnSourceIp():
+            asked = {"connection_properties": {"source_ip": True}}
+        case _:
+            assert_never(policy)
+    return {**asked, "terminal": policy.terminal}
+
+
+def _cluster(table: int, cluster: Cluster) -> Json:
+    name = _cluster_name(table, cluster.name)
+    return {
+        "name": name,
+        "connect_timeout": "1s",
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "upstream_bind_config": {"source_address": {"address": "127.0.0.1", "port_value": 0}},
+        **_policy(cluster),
+        **_assignment(name, cluster),
+    }
+
+
+def _policy(cluster: Cluster) -> Json:
+    match cluster.policy:
+        case RoundRobin():
+            return {"lb_policy": "ROUND_ROBIN"}
+        case LeastRequest(choices):
+            return {"lb_policy": "LEAST_REQUEST", "least_request_lb_config": {"choice_count": choices}}
+        case RandomChoice():
+            return {"lb_policy": "RANDOM"}
+        case RingHash(minimum, maximum, function):
+            ring = {"minimum_ring_size": minimum, "maximum_ring_size": maximum, "hash_function": _FUNCTIONS[function]}
+            return {"lb_policy": "RING_HASH", "ring_hash_lb_config": ring}
+        case Maglev(size):
+            return {"lb_policy": "MAGLEV", "maglev_lb_config": {"table_size": size}}
+        case OriginalDestination():
+            asked = {"use_http_header": True, "http_header_name": DESTINATION_HEADER}
+            return {"lb_policy": "CLUSTER_PROVIDED", "original_dst_lb_config": asked}
+        case _:
+            assert_never(cluster.policy)
+
+
+_FUNCTIONS: Final[Mapping[HashFunction, str]] = {
+    HashFunction.XX_HASH: "XX_HASH",
+    HashFunction.MURMUR_HASH_2: "MURMUR_HASH_2",
+}
+
+
+def _assignment(name: str, cluster: Cluster) -> Json:
+    if isinstance(cluster.policy, OriginalDestination):
+        return {"type": "ORIGINAL_DST"}  # and no list: a table's endpoints do not count there either
+    endpoints = [_endpoint(one, f"cluster `{cluster.name}`") for one in cluster.endpoints]
+    return {
+        "type": "STATIC",
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
+    }
+
+
+def _endpoint(endpoint: Endpoint, where: str) -> Json:
+    where = f"{where}, endpoint `{endpoint.key}`"
+    try:
+        ip_address(endpoint.address)
+    except ValueError as error:
+        raise RenderError(f"{where}: not an IP address") from error
+    if endpoint.weight < 1:
+        raise RenderError(f"{where}: a weight is at least 1")
+    return {
+        "endpoint": {"address": _address(endpoint.address, endpoint.port)},
+        "health_status": "HEALTHY" if endpoint.health is Health.HEALTHY else "UNHEALTHY",
+        "load_balancing_weight": endpoint.weight,
+    }
+
+
+def _address(address: str, port: int) -> Json:
+    return {"socket_address": {"address": address, "port_value": port}}
+
+
+def _given(text: str, where: str) -> str:
+    """Text where Envoy refuses to have none."""
+    if not text:
+        raise RenderError(f"{where}: Envoy wants at least one character here")
+    return _text(text, where)
+
+
+def _text(text: str, where: str) -> str:
+    """Wire form as configuration has it, which is UTF-8."""
+    try:
+        return text.encode("latin-1").decode()
+    except UnicodeError as error:
+        raise RenderError(f"{where}: `{text}` is not UTF-8, and configuration cannot hold it") from error

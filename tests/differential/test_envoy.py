@@ -1,0 +1,570 @@
+"""The same tables and requests to meshroute and to the real Envoy 1.40.0; whatever differs is printed in full.
+
+Every run draws anew. `MESHROUTE_DIFFERENTIAL_SEED=<the printed seed>` draws the same again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import pytest
+import yaml
+from msgspec.structs import replace
+
+from meshroute import Decision, Draws, Request, RequestError, Router, State
+from meshroute.conformance import Meshroute, load_vectors
+from meshroute.conformance.envoy import ANSWER_HEADERS, RenderError, cluster_of, listener_name, render
+from meshroute.decision import Failed, Forwarded, Responded
+from meshroute.names import ClusterName, wire
+from meshroute.table import (
+    Cluster,
+    Endpoint,
+    Exact,
+    Forward,
+    HashFunction,
+    HashOnHeader,
+    HeaderMatch,
+    Health,
+    Listener,
+    Maglev,
+    OriginalDestination,
+    Pattern,
+    Policy,
+    Prefix,
+    QueryMatch,
+    Respond,
+    RingHash,
+    RoundRobin,
+    Route,
+    RouteMatch,
+    RoutingTable,
+    VirtualHost,
+    WeightedCluster,
+)
+from tests.differential.conftest import Tally
+from tests.differential.envoy_process import Answer, Envoy, envoy_path
+from tests.differential.worlds import Sent, aimed, drawn, named, sent, tables
+
+SPEC: Final = Path(__file__).parents[2] / "spec"
+TABLES: Final = 250
+REQUESTS_EACH: Final = 60
+SHOWN: Final = 3
+"""Differences printed in full; more of them rarely say more."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _there_is_an_envoy() -> None:
+    """Skips where no wheel exists, fails where one ought to."""
+    envoy_path()
+
+
+class Verdict(NamedTuple):
+    """What an engine says of a request. `hosts` are all that a policy may choose; a proxy names the one it chose."""
+
+    status: int
+    flag: str
+    route: str
+    cluster: str
+    hosts: tuple[str, ...]
+    body: bytes | None
+
+
+def ours(router: Router, request: Request, draws: Draws) -> Verdict:
+    """meshroute's answer. Explained, so that the steps' own assertions are put to the test too."""
+    decision = router.explain(request, draws=draws)
+    assert decision == replace(router.decide(request, draws=draws), trace=decision.trace)
+    match decision.outcome:
+        case Forwarded():
+            return Verdict(503, "UF", decision.route, decision.cluster or "", _hosts(router.table, decision), None)
+        case Responded(status, body):
+            bodiless = request.method == "HEAD" or status in (204, 304)
+            return Verdict(status, "-", decision.route, "", (), b"" if bodiless else body.encode("latin-1"))
+        case Failed(status, flag):
+            # Envoy does not say which cluster it looked for in vain.
+            return Verdict(status, flag, decision.route, decision.cluster or "" if flag == "UH" else "", (), None)
+        case other:
+            raise AssertionError(f"no table makes {other}")
+
+
+def _hosts(table: RoutingTable, decision: Decision) -> tuple[str, ...]:
+    """The chosen endpoint where the choice follows from the request, else all that a draw or a cursor may choose."""
+    cluster = next(one for one in table.clusters if one.name == decision.cluster)
+    follows = isinstance(cluster.policy, OriginalDestination)
+    if isinstance(cluster.policy, (RingHash, Maglev)):
+        follows = not any(type(step).__name__ == "KeyMissing" for step in decision.trace)
+    if follows:
+        assert decision.endpoint is not None
+        return (decision.endpoint.key,)
+    return tuple(sorted(one.key for one in cluster.endpoints if one.health is Health.HEALTHY))
+
+
+def envoys(answer: Answer) -> Verdict:
+    """Envoy's answer."""
+    flags, _, route, cluster, host = (answer.headers.get(name, "") for name in ANSWER_HEADERS)
+    body = None if flags in ("UF", "UH", "NR", "NC") else answer.body
+    return Verdict(answer.status, flags, route, cluster_of(cluster), (host,) if host else (), body)
+
+
+def agree(mine: Verdict, theirs: Verdict) -> bool:
+    """Equal, the one host among those that may be chosen."""
+    if mine.hosts and theirs.hosts:
+        mine = mine._replace(hosts=theirs.hosts if theirs.hosts[0] in mine.hosts else mine.hosts)
+    return mine == theirs
+
+
+class Case(NamedTuple):
+    """One comparison."""
+
+    table: int
+    port: int
+    sent: Sent
+
+
+def differences(
+    envoy: Envoy, routers: Sequence[Router], cases: Sequence[Case], count: Callable[[Verdict], None] = lambda _: None
+) -> list[tuple[Case, Verdict, Verdict]]:
+    """Put the cases to both; the ones on which they differ."""
+    found = []
+    for case in cases:
+        draws = Draws.of(given={"stream": case.sent.stream})
+        mine = ours(routers[case.table], case.sent.request(case.port), draws)
+        theirs = envoys(envoy.ask(listener_name(case.table, case.port), case.sent.bytes(case.port)))
+        count(mine)
+        if not agree(mine, theirs):
+            found.append((case, mine, theirs))
+    return found
+
+
+def smaller(table: RoutingTable, case: Case) -> Iterator[tuple[RoutingTable, Case]]:
+    """The case with one thing less: a listener, a virtual host, a domain, a route, a condition, a header line."""
+
+    def without(some: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+        return (some[:at] + some[at + 1 :] for at in range(len(some)))
+
+    def within(some: tuple[Any, ...], shrink: Callable[[Any], Iterator[Any]]) -> Iterator[tuple[Any, ...]]:
+        yield from without(some)
+        for at, one in enumerate(some):
+            yield from ((*some[:at], less, *some[at + 1 :]) for less in shrink(one))
+
+    def of_route(route: Route) -> Iterator[Route]:
+        asked = route.match
+        for headers in without(asked.headers):
+            yield replace(route, match=replace(asked, headers=headers))
+        for query in without(asked.query):
+            yield replace(route, match=replace(asked, query=query))
+
+    def of_host(host: VirtualHost) -> Iterator[VirtualHost]:
+        yield from (replace(host, domains=some) for some in without(host.domains) if some)
+        yield from (replace(host, routes=some) for some in within(host.routes, of_route))
+
+    def of_listener(listener: Listener) -> Iterator[Listener]:
+        yield from (replace(listener, virtual_hosts=some) for some in within(listener.virtual_hosts, of_host))
+
+    for listeners in within(table.listeners, of_listener):
+        if any(one.port == case.port for one in listeners):
+            yield replace(table, listeners=listeners), case
+    for clusters in without(table.clusters):
+        yield replace(table, clusters=clusters), case
+    for lines in without(case.sent.lines):
+        yield table, case._replace(sent=case.sent._replace(lines=lines))
+
+
+def report(tables: Sequence[RoutingTable], found: Sequence[tuple[Case, Verdict, Verdict]], folder: Path) -> str:
+    """The first differences, each made as small as it can be made by leaving things out while it still differs."""
+    parts = [f"{len(found)} differences"]
+    for case, mine, theirs in found[:SHOWN]:
+        table = tables[case.table]
+        for _ in range(60):  # rounds: each leaves out one thing more
+            candidates = list(smaller(table, case))
+            with Envoy(render([one for one, _ in candidates], custom_methods=True), folder) as envoy:
+                still = differences(
+                    envoy,
+                    [Router(one) for one, _ in candidates],
+                    [asked._replace(table=number) for number, (_, asked) in enumerate(candidates)],
+                )
+            if not still:
+                break
+            less, mine, theirs = still[0]
+            table, case = candidates[less.table][0], less
+        parts.append(f"{table.to_json()}{case.sent.bytes(case.port)!r}\nmeshroute: {mine}\nenvoy:     {theirs}")
+    return "\n".join(parts)
+
+
+def test_requests_over_generated_tables(tmp_path: Path, tally: Tally) -> None:
+    """Status, flag, route, cluster and, where it follows from the request, the endpoint; draws of weights pinned."""
+    generated, pool = drawn(tables(), TABLES, tally.seed), drawn(sent(), 4 * TABLES, tally.seed)
+    rng = Random(tally.seed)
+    cases = []
+    for number, table in enumerate(generated):
+        for listener in table.listeners:
+            for one in rng.choices(pool, k=REQUESTS_EACH):
+                turned = aimed(rng, listener, one) if rng.random() < 0.8 else one
+                cases.append(Case(number, listener.port, turned))
+    outcomes = Counter[str]()
+
+    def count(verdict: Verdict) -> None:
+        outcomes[verdict.flag] += 1
+        outcomes["one host"] += len(verdict.hosts) == 1
+
+    with Envoy(render(generated, custom_methods=True), tmp_path) as envoy:
+        found = differences(envoy, [Router(table) for table in generated], cases, count)
+    assert not found, report(generated, found, tmp_path)
+    tally.counts["requests over generated tables"] = len(cases)
+    assert len(cases) >= 5_000
+    # A world that meets nothing shows nothing.
+    assert {flag: number for flag, number in outcomes.items() if number < 200} == {}
+    assert set(outcomes) == {"UF", "UH", "NR", "NC", "-", "one host"}
+
+
+def one_listener(routes: Sequence[Route], clusters: Sequence[Cluster]) -> RoutingTable:
+    """Everything behind one virtual host on port 80."""
+    return named(RoutingTable((Listener(80, (VirtualHost("all", ("*",), tuple(routes)),)),), tuple(clusters)))
+
+
+def to_each(clusters: Sequence[Cluster], *policies: HashOnHeader) -> RoutingTable:
+    """Cluster `c7` behind the path `/c7`."""
+    routes = [
+        Route(RouteMatch(Exact(f"/{one.name}")), Forward((WeightedCluster(one.name),), policies)) for one in clusters
+    ]
+    return one_listener(routes, clusters)
+
+
+def test_picks_on_rings_and_maglev_tables(tmp_path: Path, tally: Tally) -> None:
+    """Random sizes, weights, health and bounds; keys anywhere, and keys that lie exactly on a ring's entry."""
+    rng = Random(tally.seed)
+    clusters, keys = [], []
+    for number in range(150):
+        equal, size = rng.random() < 0.4, rng.choice((1, 2, 3, 4, 5, 7, 10, 16, 40, 75))
+        ipv6 = rng.random() < 0.2
+        endpoints = tuple(
+            Endpoint(
+                f"fd00::{rng.randrange(1, 4)}:{at + 1:x}" if ipv6 else f"10.{number}.{at}.{rng.randrange(256)}",
+                rng.choice((80, 8080, 65535)),
+                health=Health.UNHEALTHY if size > 1 and rng.random() < 0.2 else Health.HEALTHY,
+                weight=1 if equal else rng.choice((1, 1, 2, 3, 7, 50, 128)),
+            )
+            for at in range(size)
+        )
+        minimum = rng.choice((1, 2, 3, 10, 64, 100, 1024))
+        maximum = rng.choice((minimum, minimum + rng.randrange(200), 8 * 1024 * 1024))
+        policy: Policy = RingHash(minimum, maximum, rng.choice(list(HashFunction)))
+        if rng.random() < 0.25:
+            policy = Maglev(rng.choice((2, 3, 7, 101, 1009)))
+        clusters.append(Cluster(ClusterName(f"c{number}"), policy, endpoints))
+        # The key of this text is the very hash of an entry: here `at or after` and `after` part.
+        on_points = [f"{rng.choice(endpoints).key}_{rng.randrange(4)}" for _ in range(30)]
+        keys.append(on_points + [f"user-{rng.getrandbits(64)}" for _ in range(50)])
+    table = to_each(clusters, HashOnHeader("x-user"))
+    cases = [
+        Case(0, 80, Sent("GET", "h", f"/{one.name}", (("x-user", key),)))
+        for one, some in zip(clusters, keys, strict=True)
+        for key in some
+    ]
+    with Envoy(render([table]), tmp_path) as envoy:
+        found = differences(envoy, [Router(table)], cases)
+    assert not found, f"{len(found)} differences\n" + "\n".join(
+        f"{clusters[int(case.sent.target[2:])]}\n{case.sent.bytes()!r}\nmeshroute: {mine}\nenvoy:     {theirs}"
+        for case, mine, theirs in found[:SHOWN]
+    )
+    tally.counts["picks by hash"] = len(cases)
+    assert len(cases) >= 10_000
+
+
+def test_weighted_clusters_at_every_boundary(tmp_path: Path, tally: Tally) -> None:
+    """Draws on, before and after the end of each span, in the first turn, in the last, and in between."""
+    rng = Random(tally.seed)
+    clusters = [Cluster(ClusterName(f"c{at}"), RoundRobin(), (Endpoint(f"10.8.0.{at}", 80),)) for at in range(6)]
+    routes, cases = [], []
+    for number in range(60):
+        weights = [rng.choice((0, 1, 2, 3, 99, 1000, rng.randrange(10**6))) for _ in range(rng.randint(2, 6))]
+        weights[rng.randrange(len(weights))] += 1
+        split = [WeightedCluster(rng.choice(clusters).name, weight) for weight in weights]
+        routes.append(Route(RouteMatch(Exact(f"/{number}")), Forward(tuple(split))))
+        total = sum(weights)
+        for turn in (0, 2**64 // total, rng.randrange(2**64 // total)):
+            for end in {0, *(sum(weights[: at + 1]) for at in range(len(weights)))}:
+                for draw in (turn * total + end + off for off in (-1, 0, 1)):
+                    if 0 <= draw < 2**64:
+                        cases.append(Case(0, 80, Sent("GET", "h", f"/{number}", (), draw)))
+    table = one_listener(routes, clusters)
+    with Envoy(render([table]), tmp_path) as envoy:
+        found = differences(envoy, [Router(table)], cases)
+    assert not found, report([table], found, tmp_path)
+    tally.counts["weighted draws"] = len(cases)
+    assert len(cases) >= 1_000
+
+
+def picks_in_turn(
+    clusters: Sequence[Cluster], turns: int, rng: Random, folder: Path
+) -> dict[ClusterName, tuple[str, ...]]:
+    """What Envoy picks, cluster by cluster, when requests to all of them are mixed."""
+    asked = [one.name for one in clusters for _ in range(turns)]
+    rng.shuffle(asked)
+    picks: dict[ClusterName, tuple[str, ...]] = {one.name: () for one in clusters}
+    with Envoy(render([to_each(clusters)]), folder) as envoy:
+        for name in asked:
+            verdict = envoys(envoy.ask("0:80", Sent("GET", "h", f"/{name}", ()).bytes()))
+            assert verdict.cluster == name
+            picks[name] += ("".join(verdict.hosts),)
+    return picks
+
+
+def begins(router: Router, name: ClusterName, picks: Sequence[str], state: State) -> bool:
+    """Whether these are our picks too, from that state on."""
+    request = Sent("GET", "h", f"/{name}", ()).request()
+    for pick in picks:
+        decision = router.decide(request, state)
+        if pick != (decision.endpoint.key if decision.endpoint else ""):
+            return False
+        state = state.after(decision.effects)
+    return True
+
+
+def test_round_robin_takes_the_same_turns(tmp_path: Path, tally: Tally) -> None:
+    """Each cluster's picks equal ours from some start, however the requests of several clusters are mixed."""
+    rng = Random(tally.seed)
+    clusters = [
+        Cluster(
+            ClusterName(f"c{number}"),
+            RoundRobin(),
+            tuple(
+                Endpoint(f"10.8.{number}.{at}", 80, health=rng.choice((Health.HEALTHY, *Health)), weight=weight)
+                for at in range(rng.randint(1, 9))
+            ),
+        )
+        for number in range(40)
+        for weight in (rng.choice((1, 5)),)
+    ]
+    router, picks = Router(to_each(clusters)), picks_in_turn(clusters, 40, rng, tmp_path)
+    for one in clusters:
+        starts = range(len(one.endpoints))
+        assert any(begins(router, one.name, picks[one.name], State(starts={one.name: start})) for start in starts), (
+            f"{one}\nenvoy: {picks[one.name]}"
+        )
+    tally.counts["turns of round robin"] = sum(map(len, picks.values()))
+
+
+def test_weighted_round_robin_takes_the_same_turns(tmp_path: Path, tally: Tally) -> None:
+    """Each cluster's picks equal ours from some start of all that Envoy may draw.
+
+    A few hundred sequences cover all starts, so that trying tens of thousands of them meets every one; a schedule that
+    is not Envoy's meets none, because a sequence of 60 picks has more possibilities than starts.
+    """
+    rng = Random(tally.seed)
+    clusters = [
+        Cluster(
+            ClusterName(f"c{number}"),
+            RoundRobin(),
+            tuple(
+                Endpoint(f"10.8.{number}.{at}", 80, weight=weight)
+                for at, weight in enumerate(
+                    (rng.choice((1, 2, 3, 10, 80)), rng.choice((4, 5, 7, 90)), *rng.choices((1, 2, 5, 20), k=at_most))
+                )
+            ),
+        )
+        for number in range(40)
+        for at_most in (rng.randrange(3),)
+    ]
+    router, picks = Router(to_each(clusters)), picks_in_turn(clusters, 60, rng, tmp_path)
+    starts = [*range(1000), *(rng.randrange(2**32) for _ in range(50_000))]
+    for one in clusters:
+        assert any(begins(router, one.name, picks[one.name], State(starts={one.name: start})) for start in starts), (
+            f"{one}\nenvoy: {picks[one.name]}"
+        )
+    tally.counts["turns of weighted round robin"] = sum(map(len, picks.values()))
+
+
+class Replayed(NamedTuple):
+    """A case of a vector, and the table it is asked of."""
+
+    name: str
+    table: RoutingTable
+    case: Mapping[str, Any]
+
+    def sent(self) -> Sent:
+        """The request as the vector writes it, before anything tidies it up."""
+        asked = self.case["request"]
+        authority, slash, rest = re.match(r"\w+://([^/?#]*)([/?#]?)(.*)", wire(asked["url"])).groups()  # type: ignore[union-attr]  # the schema of vectors asks for a URL
+        lines = [(name, wire(value)) for name, value in asked.get("headers", ())]
+        hosts = [value for name, value in lines if name.lower() == "host"]
+        return Sent(
+            asked.get("method", "GET"),
+            hosts[0] if hosts else authority,
+            (slash if slash == "/" else "/" + slash) + rest,
+            tuple((name, value) for name, value in lines if name.lower() != "host"),
+            Draws.of(self.case.get("seed", 0), self.case.get("ordinal", 0), self.case.get("draws"))["stream"],
+            asked.get("destination_ip", ""),
+        )
+
+    def request(self) -> Request:
+        """The same as the engine is asked."""
+        asked = dict(self.case["request"])
+        lines = [(name, value) for name, value in asked.pop("headers", ())]
+        return Request.of(asked.pop("method", "GET"), asked.pop("url"), lines, **asked)
+
+
+def replayed() -> list[Replayed]:
+    """Every case of the decision vectors that meets a listener; without one there is no HTTP to ask about."""
+    found = []
+    for vector in load_vectors(SPEC / "vectors"):
+        if vector.kind == "decision":
+            table = named(Meshroute()._router(vector.texts(vector.given), vector.given).table)  # as the kit asks it
+            cases = [Replayed(f"{vector.name}: {case['case']}", table, case) for case in vector.when]
+            found += [one for one in cases if one.request().port in {listener.port for listener in table.listeners}]
+    return found
+
+
+def expected_and_said(one: Replayed, answer: Answer) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the vector expects, and what Envoy says to that: the fields of which a proxy can say anything."""
+    expected, said = dict(one.case["expect"]), envoys(answer)
+    mine = ours(Router(one.table), one.request(), Draws.of(given={"stream": one.sent().stream}))
+    listener = next(listener for listener in one.table.listeners if listener.port == one.request().port)
+    rule = next((r.rule for host in listener.virtual_hosts for r in host.routes if r.name == said.route), None)
+    cluster = next((some for some in one.table.clusters if some.name == said.cluster), None)
+    got: dict[str, Any] = {
+        "outcome": {"UF": "forwarded", "-": "responded"}.get(said.flag, "failed"),
+        "status": said.status if said.flag != "UF" else None,
+        "flag": said.flag,
+        "body": (said.body or b"").decode("latin-1"),
+        "rule": f"{rule.kind} {rule.namespace}/{rule.name} {rule.path}" if rule else None,
+        "line": rule.line if rule else None,
+        "cluster": said.cluster or None,
+        "subset": (cluster.subset or None) if cluster else None,
+        "endpoint": said.hosts[0] if said.hosts else None,
+    }
+    workloads = {some.key: some.workload or None for some in cluster.endpoints} if cluster else {}
+    got["pod"] = workloads.get(got["endpoint"])
+    if said.flag == "NC":  # which cluster there is none of, it does not say
+        assert expected.get("cluster") not in {some.name for some in one.table.clusters}
+        expected.pop("cluster", None)
+    if len(mine.hosts) > 1 and got["endpoint"] in mine.hosts:  # any of them, by a draw or a turn of Envoy's own
+        expected = {field: value for field, value in expected.items() if field not in ("endpoint", "pod")}
+    expected = {field: value for field, value in expected.items() if field in got}
+    return expected, {field: got[field] for field in expected}
+
+
+class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An entry of spec/differences.yaml: a request that the data plane and meshroute do not answer alike."""
+
+    id: str
+    clause: str
+    data_plane: str
+    what: str
+    why: str
+    request: Mapping[str, Any]
+    match: Mapping[str, Any]
+    meshroute: int | None
+    envoy: int
+    vectors: tuple[str, ...] = ()
+
+    def table(self) -> RoutingTable:
+        """A route with the entry's match that answers 299, and one after it that answers 298."""
+        routes = [Route(msgspec.convert(self.match, RouteMatch), Respond(299)), Route(RouteMatch(), Respond(298))]
+        return one_listener(routes, ())
+
+    def sent(self) -> Sent:
+        """Its request, in wire form."""
+        asked = self.request
+        lines = tuple((name, wire(value)) for name, value in asked.get("headers", ()))
+        return Sent(asked.get("method", "GET"), wire(asked.get("authority", "h")), wire(asked.get("path", "/")), lines)
+
+
+def known_differences() -> tuple[Known, ...]:
+    """The list, read."""
+    return msgspec.convert(yaml.safe_load((SPEC / "differences.yaml").read_text("utf-8")), tuple[Known, ...])
+
+
+def test_vectors_hold_on_envoy(tmp_path: Path, tally: Tally) -> None:
+    """What the vectors expect, Envoy says; the cases that spec/differences.yaml names still come out otherwise."""
+    cases = replayed()
+    excused = {name for known in known_differences() for name in known.vectors}
+    assert excused <= {one.name for one in cases}
+    wrong, differing = [], set()
+    with Envoy(render([one.table for one in cases]), tmp_path) as envoy:
+        for number, one in enumerate(cases):
+            port, request = one.request().port, one.sent()
+            expected, said = expected_and_said(one, envoy.ask(listener_name(number, port), request.bytes(port)))
+            if expected == said:
+                tally.counts["cases of vectors"] += 1
+            elif one.name in excused:
+                differing.add(one.name)
+            else:
+                text = f"{one.name}\n{one.table.to_json()}{request.bytes(port)!r}\nvector: {expected}\nenvoy:  {said}"
+                wrong.append(text)
+    assert not wrong, f"{len(wrong)} differences\n" + "\n".join(wrong[:SHOWN])
+    assert excused == differing
+    assert tally.counts["cases of vectors"] >= 80
+
+
+def test_known_differences_still_differ(tmp_path: Path, tally: Tally) -> None:
+    """An entry of spec/differences.yaml says what both answer; one that has become untrue must go."""
+    entries = known_differences()
+    with Envoy(render([known.table() for known in entries]), tmp_path) as envoy:
+        for number, known in enumerate(entries):
+            answer = envoy.ask(listener_name(number, 80), known.sent().bytes())
+            mine: int | None
+            try:
+                mine = ours(Router(known.table()), known.sent().request(), Draws()).status
+            except RequestError:
+                mine = None
+            assert (mine, answer.status) == (known.meshroute, known.envoy), known.id
+            assert mine != answer.status, known.id
+    tally.counts["known differences"] = len(entries)
+
+
+def test_request_refuses_the_bytes_that_envoy_refuses(tmp_path: Path, tally: Tally) -> None:
+    """Each byte in each part of a request: RequestError here, 400 there, or neither."""
+    table = one_listener([Route(RouteMatch(), Respond(299))], ())
+    differ: dict[str, str] = {}
+    with Envoy(render([table]), tmp_path) as envoy:
+        for byte in map(chr, range(256)):
+            if byte in "\r\n":
+                continue  # ends a line: what follows is another header or request
+            for part, one in {
+                "method": Sent(f"GE{byte}T", "h", "/", ()),
+                "authority": Sent("GET", f"h{byte}g", "/", ()),
+                "target": Sent("GET", "h", f"/a{byte}b", ()),
+                "value": Sent("GET", "h", "/", (("x", f"a{byte}b"),)),
+            }.items():
+                try:
+                    accepted = bool(one.request())
+                except RequestError:
+                    accepted = False
+                status = envoy.ask("0:80", one.bytes()).status
+                tally.counts["bytes"] += 1
+                if accepted != (status == 299):
+                    differ[part] = differ.get(part, "") + byte
+    # All that spec/differences.yaml says of: bytes above ASCII in a target, `@` in an authority, control characters in
+    # values; and methods, of which Envoy knows a list.
+    controls = [*range(1, 9), 11, 12, *range(14, 32), 127]
+    assert differ.pop("method").isascii()
+    assert differ == {
+        "authority": "@",
+        "target": "".join(map(chr, range(128, 256))),
+        "value": "".join(map(chr, controls)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("table", "where"),
+    [
+        (one_listener([Route(RouteMatch(Exact("/\xe9")), Respond(200))], ()), "not UTF-8"),
+        (one_listener([Route(RouteMatch(Pattern("")), Respond(200))], ()), "route 0: Envoy wants at least one"),
+        (one_listener([Route(RouteMatch(headers=(HeaderMatch("x", Prefix("")),)), Respond(200))], ()), "header `x`"),
+        (one_listener([Route(RouteMatch(query=(QueryMatch("", Exact("")),)), Respond(200))], ()), "parameter ``"),
+        (one_listener([Route(RouteMatch(), Respond(199))], ()), "not 199"),
+        (RoutingTable((Listener(80, (VirtualHost("v", (), ()),)),), ()), "virtual host `v`"),
+        (to_each([Cluster(ClusterName("c"), RoundRobin(), (Endpoint("pod-a", 80),))]), "pod-a:80`: not an IP address"),
+        (to_each([Cluster(ClusterName("c"), RoundRobin(), (Endpoint("10.8.0.1", 80, weight=0),))]), "at least 1"),
+    ],
+)
+def test_what_envoy_cannot_be_told_is_refused(table: RoutingTable, where: str) -> None:
+    """With its place, instead of a configuration that Envoy refuses as a whole."""
+    with pytest.raises(RenderError, match=re.escape(where)):
+        render([table])
