@@ -51,6 +51,10 @@ Label = Annotated[
     list[str] | None,
     typer.Option("--label", "-l", metavar="KEY=VALUE", help="A label of the client's pod.", show_default=False),
 ]
+SourceIp = Annotated[
+    str,
+    typer.Option("--source-ip", metavar="ADDRESS", help="The client's address, for hashing by it.", show_default=False),
+]
 Seed = Annotated[int, typer.Option(help="The seed that every random draw is derived from.", min=0)]
 Draw = Annotated[
     list[str] | None,
@@ -93,6 +97,7 @@ def decide(
     namespace: Namespace = "default",
     from_: From = "",
     label: Label = None,
+    source_ip: SourceIp = "",
     seed: Seed = 0,
     draw: Draw = None,
     count: Count = 1,
@@ -106,9 +111,7 @@ def decide(
 
     Example: meshroute decide manifests/ http://nginx-service/v2 -H 'Cookie: debug=1'
     """
-    paths, url = _paths_and_url(where)
-    ask = _Ask(method, url, header or ())
-    ask.request(0)  # a bad request is refused before any file is read
+    paths, ask = _paths_and_ask(where, method, header, source_ip)
     mesh = _load(paths, namespace, repair, lenient, registry_only, json)
     router = mesh.router(_client(from_ or namespace, label or ()))
     if count == 1:
@@ -133,6 +136,7 @@ def explain(
     namespace: Namespace = "default",
     from_: From = "",
     label: Label = None,
+    source_ip: SourceIp = "",
     seed: Seed = 0,
     draw: Draw = None,
     repair: Repair = False,
@@ -142,11 +146,10 @@ def explain(
     json: Json = False,
 ) -> None:
     """Say where a request goes, and every step that leads there."""
-    paths, url = _paths_and_url(where)
-    request = _Ask(method, url, header or ()).request(0)
+    paths, ask = _paths_and_ask(where, method, header, source_ip)
     mesh = _load(paths, namespace, repair, lenient, registry_only, json)
     router = mesh.router(_client(from_ or namespace, label or ()))
-    _print(router.explain(request, draws=_draws(seed, draw or ())), mesh.diagnostics, notes, json)
+    _print(router.explain(ask.request(0), draws=_draws(seed, draw or ())), mesh.diagnostics, notes, json)
 
 
 @app.command()
@@ -157,6 +160,7 @@ def shares(
     namespace: Namespace = "default",
     from_: From = "",
     label: Label = None,
+    source_ip: SourceIp = "",
     long_run: Annotated[bool, typer.Option("--long-run", help="Of many requests, not of the next one.")] = False,
     repair: Repair = False,
     lenient: Lenient = False,
@@ -165,16 +169,15 @@ def shares(
     json: Json = False,
 ) -> None:
     """Say with what exact probability a request goes where."""
-    paths, url = _paths_and_url(where)
-    request = _Ask(method, url, header or ()).request(0)
+    paths, ask = _paths_and_ask(where, method, header, source_ip)
     mesh = _load(paths, namespace, repair, lenient, registry_only, json)
     router = mesh.router(_client(from_ or namespace, label or ()))
-    answer = router.shares(request, horizon="long-run" if long_run else "next")
+    answer = router.shares(ask.request(0), horizon="long-run" if long_run else "next")
     if json:
         _print_json({"shares": answer.to_builtins(), "diagnostics": [to_builtins(one) for one in mesh.diagnostics]})
         return
     show.print_diagnostics(show.console(stderr=True), mesh.diagnostics, notes=notes)
-    show.print_shares(show.console(), request, answer)
+    show.print_shares(show.console(), ask.request(0), answer)
 
 
 @app.command()
@@ -214,8 +217,9 @@ def moved(
 class _Ask:
     """The request that the arguments describe, once or numbered."""
 
-    def __init__(self, method: str, url: str, headers: Sequence[str]) -> None:
+    def __init__(self, method: str, url: str, headers: Sequence[str], source_ip: str) -> None:
         self._method = method
+        self._source_ip = source_ip
         self._url = url
         self._headers = [_name_and_value(one, ":", "--header", "'NAME: VALUE'") for one in headers]
         self._varies = "{n}" in url or any("{n}" in value for _, value in self._headers)
@@ -226,7 +230,8 @@ class _Ask:
         if self._same is None or self._varies:
             headers = [(name, value.replace("{n}", str(number))) for name, value in self._headers]
             try:
-                self._same = mr.Request.of(self._method, self._url.replace("{n}", str(number)), headers)
+                url = self._url.replace("{n}", str(number))
+                self._same = mr.Request.of(self._method, url, headers, source_ip=self._source_ip)
             except mr.RequestError as error:
                 _refuse(str(error))
         return self._same
@@ -244,14 +249,19 @@ def _name_and_value(text: str, mark: str, option: str, form: str) -> tuple[str, 
     return name.strip(), value.strip(" \t")
 
 
-def _paths_and_url(where: Sequence[str]) -> tuple[list[str], str]:
+def _paths_and_ask(
+    where: Sequence[str], method: str, headers: Sequence[str] | None, source_ip: str
+) -> tuple[list[str], _Ask]:
+    """The arguments apart: paths, and the request. A bad request is refused before any file is read."""
     urls = [one for one in where if "://" in one]
     paths = [one for one in where if "://" not in one]
     if len(urls) != 1:
         _refuse(f"give one URL, such as http://nginx-service/v2; got {len(urls) or 'none'}")
     if not paths:
         _refuse("give at least one file or folder with manifests")
-    return paths, urls[0]
+    ask = _Ask(method, urls[0], headers or (), source_ip)
+    ask.request(0)
+    return paths, ask
 
 
 def _client(namespace: str, labels: Sequence[str]) -> mr.Sidecar:

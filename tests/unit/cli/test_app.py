@@ -134,6 +134,15 @@ def test_moved_refuses_what_it_cannot_compare(arguments: tuple[str, ...], reason
     assert reason in err
 
 
+def test_the_client_s_address_is_hashed_where_a_rule_says_so(tmp_path: Path) -> None:
+    """And one that is none is refused."""
+    text = (STICKY / "before/web.yaml").read_text("utf-8").replace("httpHeaderName: x-user", "useSourceIp: true")
+    (tmp_path / "web.yaml").write_text(text, "utf-8")
+    out = run("explain", str(tmp_path), "http://web/", "--source-ip", "192.0.2.7")[1]
+    assert "client address = `192.0.2.7`: key " in out
+    assert run("explain", str(tmp_path), "http://web/", "--source-ip", "home")[0] == 2
+
+
 def test_notes_are_shown_when_asked_for() -> None:
     """Otherwise only how many there are."""
     assert "2 notes not shown" in run("decide", CANARY, URL)[2]
