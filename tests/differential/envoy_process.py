@@ -42,7 +42,7 @@ def envoy_path() -> Path:
 
 
 class Answer(NamedTuple):
-    """What came back. Header names are in lower case; an answer that ends the connection comes without its body."""
+    """What came back. Header names are in lower case; of a repeated one the last line counts."""
 
     status: int
     headers: Mapping[str, str]
@@ -70,15 +70,14 @@ class Connection:
         self._unread = self._unread[end + 4 :]
         status = int(first.split(" ")[1])
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-        if headers.get("connection") == "close":  # a refusal: Envoy lingers before it closes, and its body says nothing
-            self.close()
-            return Answer(status, headers, b"")
-        bodiless = request.startswith(b"HEAD ") or status in (204, 304)
-        length = 0 if bodiless else int(headers["content-length"])
+        # Local replies are never chunked, and Envoy writes the body of a 204 or 304 too, if it is configured.
+        length = 0 if request.startswith(b"HEAD ") else int(headers.get("content-length", "0"))
         while len(self._unread) < length:
             self._read()
         body, self._unread = self._unread[:length], self._unread[length:]
-        if self._unread:
+        if headers.get("connection") == "close":  # and what may follow: a codec error answers HEAD with a body
+            self.close()
+        elif self._unread:
             raise EnvoyError(f"something follows the answer: {self._unread!r}")
         return Answer(status, headers, body)
 

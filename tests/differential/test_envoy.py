@@ -83,8 +83,8 @@ def ours(router: Router, request: Request, draws: Draws) -> Verdict:
         case Forwarded():
             return Verdict(503, "UF", decision.route, decision.cluster or "", _hosts(router.table, decision), None)
         case Responded(status, body):
-            bodiless = request.method == "HEAD" or status in (204, 304)
-            return Verdict(status, "-", decision.route, "", (), b"" if bodiless else body.encode("latin-1"))
+            sent_body = b"" if request.method == "HEAD" else body.encode("latin-1")
+            return Verdict(status, "-", decision.route, "", (), sent_body)
         case Failed(status, flag):
             # Envoy does not say which cluster it looked for in vain.
             return Verdict(status, flag, decision.route, decision.cluster or "" if flag == "UH" else "", (), None)
@@ -218,7 +218,7 @@ def test_requests_over_generated_tables(tmp_path: Path, tally: Tally) -> None:
     tally.counts["requests over generated tables"] = len(cases)
     assert len(cases) >= 5_000
     # A world that meets nothing shows nothing.
-    assert {flag: number for flag, number in outcomes.items() if number < 200} == {}
+    assert {flag: number for flag, number in outcomes.items() if number < 100} == {}
     assert set(outcomes) == {"UF", "UH", "NR", "NC", "-", "one host"}
 
 
@@ -390,13 +390,15 @@ class Replayed(NamedTuple):
     def sent(self) -> Sent:
         """The request as the vector writes it, before anything tidies it up."""
         asked = self.case["request"]
-        authority, slash, rest = re.match(r"\w+://([^/?#]*)([/?#]?)(.*)", wire(asked["url"])).groups()  # type: ignore[union-attr]  # the schema of vectors asks for a URL
+        found = re.fullmatch(r"\w+://([^/?#]*)(.*)", wire(asked["url"]))
+        assert found is not None
+        authority, rest = found.groups()
         lines = [(name, wire(value)) for name, value in asked.get("headers", ())]
         hosts = [value for name, value in lines if name.lower() == "host"]
         return Sent(
             asked.get("method", "GET"),
             hosts[0] if hosts else authority,
-            (slash if slash == "/" else "/" + slash) + rest,
+            rest if rest.startswith("/") else "/" + rest,
             tuple((name, value) for name, value in lines if name.lower() != "host"),
             Draws.of(self.case.get("seed", 0), self.case.get("ordinal", 0), self.case.get("draws"))["stream"],
             asked.get("destination_ip", ""),
