@@ -7,7 +7,7 @@ Errors    the parsers raise ValueError with what would be right; `wire` never ra
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import NewType
 
 Namespace = NewType("Namespace", str)
@@ -48,12 +48,27 @@ def ascii_lower(text: str) -> str:
 
 
 def endpoint_key(address: str, port: int) -> EndpointKey:
-    """`ip:port`, with brackets round an IPv6 address.
+    """`ip:port` as a proxy writes it: an IPv6 address in its canonical form and in brackets.
 
-    >>> endpoint_key("10.0.0.1", 80), endpoint_key("fd00::1", 80)
+    >>> endpoint_key("10.0.0.1", 80), endpoint_key("FD00::0:1", 80)
     ('10.0.0.1:80', '[fd00::1]:80')
     """
-    return EndpointKey(f"[{address}]:{port}" if ":" in address else f"{address}:{port}")
+    return EndpointKey(f"[{canonical_ip(address)}]:{port}" if ":" in address else f"{address}:{port}")
+
+
+def canonical_ip(text: str) -> str:
+    """An address as a proxy writes it (RFC 5952); what is no address comes back as it is.
+
+    >>> canonical_ip("2001:DB8:0:0::1"), canonical_ip("::ffff:c000:207"), canonical_ip("web")
+    ('2001:db8::1', '::ffff:192.0.2.7', 'web')
+    """
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return text
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return f"::ffff:{address.ipv4_mapped}"  # Python wrote these in hexadecimal before 3.13
+    return str(address)
 
 
 def is_ip(text: str) -> bool:

@@ -39,7 +39,7 @@ HeaderLines = Mapping[str, str | bytes | Iterable[str | bytes]] | Iterable[tuple
 """Headers as callers have them: a mapping (several lines as a list) or pairs in order."""
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_BAD_IN_VALUE = re.compile(r"[\x00\r\n]")
+_BAD_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _BAD_IN_TARGET = re.compile(r"[\x00-\x20\x7f]")
 _BAD_IN_AUTHORITY = re.compile(r"[\x00-\x20\x7f-\xff/?#\\@\"<>^`{|}]")
 
@@ -226,7 +226,7 @@ def _line(name: str, text: str) -> tuple[str, str]:
     if not _TOKEN.fullmatch(name):
         raise RequestError(f"header name `{name}` is not an HTTP token, such as `x-user`")
     if _BAD_IN_VALUE.search(text):
-        raise RequestError(f"header `{name}` has a line break or NUL in its value")
+        raise RequestError(f"header `{name}` has a control character in its value")
     return ascii_lower(name), text.strip(" \t")
 
 

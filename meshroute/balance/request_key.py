@@ -11,10 +11,10 @@ Left out  cookies that the proxy makes for clients that send none; filter state.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import ip_address
 from typing import assert_never
 
 from meshroute.hashing import rotate_left, xxhash64
+from meshroute.names import canonical_ip
 from meshroute.request import Request, cookie_value, query_value
 from meshroute.table import HashOnCookie, HashOnHeader, HashOnQuery, HashOnSourceIp, HashPolicy
 
@@ -45,7 +45,7 @@ def hashed(policy: HashPolicy, request: Request) -> tuple[str, ...] | None:
             value = query_value(request.query, name)
             return (value,) if value is not None else None
         case HashOnSourceIp():
-            return (str(ip_address(request.source_ip)),) if request.source_ip else None
+            return (canonical_ip(request.source_ip),) if request.source_ip else None
         case _:
             assert_never(policy)
 

@@ -242,6 +242,14 @@ class TestRing1Building:
                 uneven.append(size)
         assert uneven == [75, 77, 91, 93, 99, 105, 117, 150, 154, 182, 186, 198, 210, 221, 227, 245, 249]
 
+    @given(st.ip_addresses(v=6), st.integers(1, 65535))
+    def test_an_ipv6_address_is_hashed_in_its_canonical_form(
+        self, address: IPv4Address | IPv6Address, port: int
+    ) -> None:
+        """However it was written."""
+        rings = [build((Endpoint(text, port),), RingHash(3)) for text in (str(address), address.exploded.upper())]
+        assert rings[0].points == rings[1].points
+
 
 class TestRing2Lookup:
     """RING-2: a key belongs to the first entry at or after it; past the last entry, to the first."""
@@ -422,7 +430,9 @@ class TestHash8Addresses:
     def test_any_spelling_gives_the_key_of_the_canonical_one(self, address: IPv4Address | IPv6Address) -> None:
         """Written out in full and in upper case; no address, no key."""
         request = Request("GET", "h", "/", source_ip=address.exploded.upper())
-        assert request_key((HashOnSourceIp(),), request) == xxhash64(str(address).encode())
+        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        text = f"::ffff:{mapped}" if mapped else str(address)
+        assert request_key((HashOnSourceIp(),), request) == xxhash64(text.encode())
         assert request_key((HashOnSourceIp(),), Request("GET", "h", "/")) is None
 
 

@@ -11,7 +11,7 @@ from meshroute.names import unwire, wire
 from meshroute.request import SINGLE_SLOT_HEADERS
 
 names = st.sampled_from(("x-user", "X-User", "Cookie", "cookie", "Accept", "accept", "user-agent"))
-texts = st.text(st.characters(exclude_characters="\0\r\n", exclude_categories=["Cs"]), max_size=5)
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=5)
 blanks = st.text(" \t", max_size=2)
 
 
@@ -102,7 +102,7 @@ BAD = [
     ("G T", "http://h/", (), "not an HTTP token"),
     ("", "http://h/", (), "not an HTTP token"),
     ("GET", "http://h/", {"a b": "c"}, "not an HTTP token"),
-    ("GET", "http://h/", {"a": "b\r\nc: d"}, "line break"),
+    ("GET", "http://h/", {"a": "b\r\nc: d"}, "control character"),
     ("GET", "http://h/", [("host", "a"), ("Host", "b")], "more than one `host`"),
 ]
 
