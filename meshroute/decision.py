@@ -88,7 +88,10 @@ class Decision(msgspec.Struct, frozen=True):
         )
 
     def to_builtins(self) -> dict[str, Any]:
-        """The decision as plain JSON values, for `--json` and for other languages. Every field is present."""
+        """The decision as plain JSON values, for `--json` and for other languages. Every field is present.
+
+        What is sent or answered stays in wire form: one character for each byte, so that nothing is lost.
+        """
         return {
             "outcome": msgspec.to_builtins(self.outcome),
             "rule": msgspec.to_builtins(self.rule),

@@ -49,6 +49,9 @@ class Session:
         return decision
 
     def finish(self, decision: Decision, status: int = 200, seconds: float = 0.0) -> None:
-        """The request of this decision has ended, with the upstream's status, after so many seconds."""
+        """The request of this decision has ended, with the upstream's status, after so many seconds.
+
+        No policy goes by status and seconds yet: outlier detection will, and callers need not change for it.
+        """
         for effect in decision.finished():
             apply(effect, self._cursors, self._active)

@@ -232,7 +232,8 @@ class _View:
     def _action(self, virtual_service: VirtualService, rule: HTTPRoute, port: int) -> Action:
         if rule.direct_response is not None:
             body = rule.direct_response.body
-            return Respond(rule.direct_response.status, (body.string or "") if body is not None else "")
+            text = body.string if body is not None else None
+            return Respond(rule.direct_response.status, wire(text or ""))
         destinations = rule.route
         if len(destinations) > 1:  # a single one takes everything, whatever its weight
             destinations = tuple(one for one in destinations if one.weight)

@@ -81,7 +81,7 @@ class Forward(msgspec.Struct, frozen=True, tag="forward", gc=False, forbid_unkno
 
 
 class Respond(msgspec.Struct, frozen=True, tag="respond", gc=False, forbid_unknown_fields=True):
-    """Answer without asking anybody."""
+    """Answer without asking anybody. The body is in wire form."""
 
     status: int
     body: str = ""

@@ -148,7 +148,7 @@ class Envoy:
                 raise EnvoyError(f"Envoy ended with {self._process.returncode}\n{self._said()}")
             if time.monotonic() > deadline:
                 raise EnvoyError(f"Envoy did not {what} within {PATIENCE} seconds\n{self._said()}")
-            time.sleep(0.01)
+            time.sleep(0.01)  # between looks at the condition; nothing is taken for true because time has passed
 
     def _get(self, path: str) -> tuple[int, bytes]:
         host, _, port = self._admin.read_text().strip().rpartition(":")

@@ -143,6 +143,18 @@ def test_the_client_s_address_is_hashed_where_a_rule_says_so(tmp_path: Path) -> 
     assert run("explain", str(tmp_path), "http://web/", "--source-ip", "home")[0] == 2
 
 
+def test_a_body_beyond_latin_1_is_shown_as_it_was_written(tmp_path: Path) -> None:
+    """Text goes through the table as bytes and comes out as text."""
+    text = (ROOT / "docs/examples/canary/routes.yaml").read_text("utf-8")
+    route = "    route:\n    - destination: {host: nginx-service, subset: v2}"
+    fixed = text.replace(route, "    directResponse: {status: 418, body: {string: tea → ☕}}")
+    (tmp_path / "routes.yaml").write_text(fixed, "utf-8")
+    pods = str(ROOT / "docs/examples/canary/pods.yaml")
+    code, out, _ = run("decide", pods, str(tmp_path), URL, "-H", "Cookie: debug=1")
+    assert code == 0
+    assert "→ 418 from the proxy itself: tea → ☕" in out
+
+
 def test_notes_are_shown_when_asked_for() -> None:
     """Otherwise only how many there are."""
     assert "2 notes not shown" in run("decide", CANARY, URL)[2]
