@@ -169,12 +169,12 @@ class TestRoute3Default:
 class TestRoute4DirectResponse:
     """ROUTE-4: `directResponse` answers with its status and body and asks nobody."""
 
-    @given(st.integers(200, 599), st.sampled_from((None, "", "body", "ü")))
+    @given(st.integers(200, 599), st.sampled_from((None, "", "body", "ü", "→")))
     def test_it_answers_by_itself(self, status: int, body: str | None) -> None:
-        """With no cluster, no endpoint and no effect."""
+        """The body byte for byte as UTF-8, with no cluster, no endpoint and no effect."""
         answer = HTTPDirectResponse(status=status, body=None if body is None else HTTPBody(string=body))
         decision = router(governing([HTTPRoute(direct_response=answer)])).decide(get())
-        assert decision.outcome == mr.Responded(status, body or "")
+        assert decision.outcome == mr.Responded(status, "".join(map(chr, (body or "").encode())))
         assert (decision.cluster, decision.endpoint, decision.effects) == (None, None, ())
 
     @given(st.booleans())
