@@ -94,7 +94,7 @@ class Decision(msgspec.Struct, frozen=True):
         """
         return {
             "outcome": msgspec.to_builtins(self.outcome),
-            "rule": msgspec.to_builtins(self.rule),
+            "rule": msgspec.structs.asdict(self.rule) if self.rule is not None else None,
             "route": self.route,
             "cluster": self.cluster,
             "subset": self.subset,

@@ -53,7 +53,8 @@ class Request(msgspec.Struct, frozen=True, eq=False):
 
     `authority` is the Host, with its port if the client sent one; `path` has the query; `headers` are lines in order.
     `port` is the port that the client connects to, from which a sidecar knows the listener: that of the authority, or
-    the scheme's own. `source_ip` and `destination_ip` are the connection's ends, empty where nobody knows them.
+    the scheme's own. `source_ip`, `source_port` and `destination_ip` are the connection's ends, empty or 0 where nobody
+    knows them. `filter_state` is what the proxy's other filters noted about the request, by name.
 
     `plain_path`, `query` and `fields` are derived: the path without its query, the query (None without `?`), and the
     values of each header by lower-case name, `:method`, `:scheme`, `:authority`, `:path` and `host` among them.
@@ -67,6 +68,8 @@ class Request(msgspec.Struct, frozen=True, eq=False):
     port: int = 0
     source_ip: str = ""
     destination_ip: str = ""
+    source_port: int = 0
+    filter_state: Mapping[str, str] = {}
     plain_path: str = ""
     query: str | None = None
     fields: Mapping[str, tuple[str, ...]] = {}
@@ -86,8 +89,9 @@ class Request(msgspec.Struct, frozen=True, eq=False):
             raise RequestError(f"path `{self.path}` does not start with `/`")
         if _BAD_IN_TARGET.search(path):
             raise RequestError(f"path `{self.path}` has a blank or control character; write it percent-encoded")
-        if not 0 <= self.port <= 65535:
-            raise RequestError(f"port {self.port} is not between 1 and 65535")
+        for port in (self.port, self.source_port):
+            if not 0 <= port <= 65535:
+                raise RequestError(f"port {port} is not between 1 and 65535")
         for side in (self.source_ip, self.destination_ip):
             if side and not is_ip(side):
                 raise RequestError(f"`{side}` is not an IP address")
@@ -113,6 +117,8 @@ class Request(msgspec.Struct, frozen=True, eq=False):
         port: int = 0,
         source_ip: str = "",
         destination_ip: str = "",
+        source_port: int = 0,
+        filter_state: Mapping[str, str | bytes] | None = None,
     ) -> Request:
         """The request that a client sends for an absolute URL. A `host` header replaces the URL's authority.
 
@@ -142,6 +148,8 @@ class Request(msgspec.Struct, frozen=True, eq=False):
             port=port or _port_of(parts.netloc) or DEFAULT_PORTS[parts.scheme],
             source_ip=source_ip,
             destination_ip=destination_ip,
+            source_port=source_port,
+            filter_state={name: wire(value) for name, value in (filter_state or {}).items()},
         )
 
     @property
@@ -159,6 +167,8 @@ class Request(msgspec.Struct, frozen=True, eq=False):
             self.port,
             self.source_ip,
             self.destination_ip,
+            self.source_port,
+            tuple(sorted(self.filter_state.items())),
         )
 
     def __eq__(self, other: object) -> bool:

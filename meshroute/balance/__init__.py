@@ -6,8 +6,16 @@ from typing import assert_never
 
 from meshroute.balance import least_request, maglev, random_choice, ring_hash, round_robin
 from meshroute.balance.picker import DRAWS, Ask, Odds, Picker, span_chance
-from meshroute.table import Cluster, LeastRequest, Maglev, OriginalDestination, RandomChoice, RingHash, RoundRobin
-from meshroute.table.cluster import Endpoint
+from meshroute.table import (
+    Cluster,
+    Endpoint,
+    LeastRequest,
+    Maglev,
+    OriginalDestination,
+    RandomChoice,
+    RingHash,
+    RoundRobin,
+)
 
 __all__ = ["DRAWS", "Ask", "Odds", "Picker", "prepare", "span_chance"]
 

@@ -16,7 +16,7 @@ from typing import assert_never
 from meshroute.hashing import rotate_left, xxhash64
 from meshroute.names import canonical_ip
 from meshroute.request import Request, cookie_value, query_value
-from meshroute.table import HashOnCookie, HashOnHeader, HashOnQuery, HashOnSourceIp, HashPolicy
+from meshroute.table import HashOnCookie, HashOnFilterState, HashOnHeader, HashOnQuery, HashOnSourceIp, HashPolicy
 
 
 def request_key(policies: Sequence[HashPolicy], request: Request) -> int | None:
@@ -46,6 +46,9 @@ def hashed(policy: HashPolicy, request: Request) -> tuple[str, ...] | None:
             return (value,) if value is not None else None
         case HashOnSourceIp():
             return (canonical_ip(request.source_ip),) if request.source_ip else None
+        case HashOnFilterState(name):
+            value = request.filter_state.get(name)
+            return (value,) if value is not None else None
         case _:
             assert_never(policy)
 

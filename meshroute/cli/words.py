@@ -14,6 +14,7 @@ from meshroute.names import unwire
 from meshroute.table import (
     Exact,
     HashOnCookie,
+    HashOnFilterState,
     HashOnHeader,
     HashOnQuery,
     HashOnSourceIp,
@@ -152,6 +153,8 @@ def _hashed(policy: HashPolicy) -> str:
             return f"query parameter `{name}`"
         case HashOnSourceIp():
             return "client address"
+        case HashOnFilterState(name):
+            return f"filter state `{name}`"
         case _:
             assert_never(policy)
 

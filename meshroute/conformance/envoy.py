@@ -32,6 +32,7 @@ from meshroute.table import (
     Forward,
     HashFunction,
     HashOnCookie,
+    HashOnFilterState,
     HashOnHeader,
     HashOnQuery,
     HashOnSourceIp,
@@ -258,6 +259,8 @@ def _hash_policy(policy: HashPolicy, where: str) -> Json:
             asked = {"query_parameter": {"name": _given(name, where)}}
         case HashOnSourceIp():
             asked = {"connection_properties": {"source_ip": True}}
+        case HashOnFilterState(name):
+            asked = {"filter_state": {"key": _given(name, where)}}
         case _:
             assert_never(policy)
     return {**asked, "terminal": policy.terminal}

@@ -1,18 +1,6 @@
 """What data planes execute: the small internal representation. No word of any dialect in it."""
 
-from meshroute.table.cluster import (
-    Cluster,
-    Endpoint,
-    HashFunction,
-    Health,
-    LeastRequest,
-    Maglev,
-    OriginalDestination,
-    Policy,
-    RandomChoice,
-    RingHash,
-    RoundRobin,
-)
+from meshroute.table.cluster import Cluster, Endpoint, Health, LocalityWeight, ZoneAware
 from meshroute.table.match import (
     Exact,
     HeaderMatch,
@@ -24,21 +12,36 @@ from meshroute.table.match import (
     RouteMatch,
     TextMatch,
 )
+from meshroute.table.outlier import OutlierDetection
+from meshroute.table.policy import (
+    HashFunction,
+    LeastRequest,
+    Maglev,
+    OriginalDestination,
+    Policy,
+    RandomChoice,
+    RingHash,
+    RoundRobin,
+    SlowStart,
+)
 from meshroute.table.route import (
     Action,
     Forward,
     HashOnCookie,
+    HashOnFilterState,
     HashOnHeader,
     HashOnQuery,
     HashOnSourceIp,
     HashPolicy,
     Listener,
     Respond,
+    RetryHosts,
     Route,
     RuleRef,
     VirtualHost,
     WeightedCluster,
 )
+from meshroute.table.subsets import Fallback, Subsets, SubsetSelector
 from meshroute.table.table import RoutingTable, TableError
 
 __all__ = [
@@ -46,9 +49,11 @@ __all__ = [
     "Cluster",
     "Endpoint",
     "Exact",
+    "Fallback",
     "Forward",
     "HashFunction",
     "HashOnCookie",
+    "HashOnFilterState",
     "HashOnHeader",
     "HashOnQuery",
     "HashOnSourceIp",
@@ -57,8 +62,10 @@ __all__ = [
     "Health",
     "LeastRequest",
     "Listener",
+    "LocalityWeight",
     "Maglev",
     "OriginalDestination",
+    "OutlierDetection",
     "PathMatch",
     "Pattern",
     "Policy",
@@ -67,14 +74,19 @@ __all__ = [
     "QueryMatch",
     "RandomChoice",
     "Respond",
+    "RetryHosts",
     "RingHash",
     "RoundRobin",
     "Route",
     "RouteMatch",
     "RoutingTable",
     "RuleRef",
+    "SlowStart",
+    "SubsetSelector",
+    "Subsets",
     "TableError",
     "TextMatch",
     "VirtualHost",
     "WeightedCluster",
+    "ZoneAware",
 ]

@@ -1,37 +1,44 @@
-"""Clusters: where routes send to, who answers there, and how one of them is chosen.
+"""Clusters: where routes send to, who answers there, and what decides who may be chosen.
 
 Source    spec/balance.md; envoyproxy/envoy: api/envoy/config/cluster/v3/cluster.proto, endpoint/v3/endpoint.proto
 Inputs    endpoints in the order in which a proxy receives them: order decides round robin and can decide rings.
-Errors    ValueError from the policies whose numbers a proxy refuses.
+Errors    ValueError for numbers that a proxy refuses; `Router` refuses what only shows in the whole.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from math import isqrt
-from typing import TypeAlias
+from typing import Any, Final
 
 import msgspec
 
 from meshroute.names import ClusterName, EndpointKey, endpoint_key
+from meshroute.table.outlier import OutlierDetection
+from meshroute.table.policy import Policy
+from meshroute.table.subsets import Subsets
 
-MAX_RING_SIZE = 8 * 1024 * 1024
-"""Envoy's limit for both bounds of a ring."""
-MAX_MAGLEV_SIZE = 5_000_011
-"""Envoy's limit for the slots of a Maglev table."""
+MAX_PRIORITY: Final = 127
+MAX_WEIGHT: Final = 2**32 - 1
 
 
 class Health(StrEnum):
     """Whether an endpoint may be chosen."""
 
     HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    """Answers, but should be spared: it gets what healthy ones cannot carry."""
     UNHEALTHY = "unhealthy"
+    DRAINING = "draining"
+    """Unhealthy, and no longer counted among those that ought to be healthy."""
 
 
-class Endpoint(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+class Endpoint(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """One address of a cluster.
 
-    `workload` names who listens there (`namespace/name` of a pod); hashing and counting go by address and port alone.
+    `workload` names who listens there (`namespace/name` of a pod); counting goes by address and port alone. Rings and
+    Maglev hash `hash_key` where there is one. `priority` 0 is asked first; `locality` is `region/zone/subzone`, any of
+    them empty; `metadata` is what subsets select by.
     """
 
     address: str
@@ -39,77 +46,78 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True
     workload: str = ""
     health: Health = Health.HEALTHY
     weight: int = 1
+    priority: int = 0
+    locality: str = ""
+    hostname: str = ""
+    hash_key: str = ""
+    metadata: Mapping[str, Any] = {}
 
     @property
     def key(self) -> EndpointKey:
-        """`ip:port`, as rings hash it."""
+        """`ip:port`, as state counts and rings hash it."""
         return endpoint_key(self.address, self.port)
 
-
-class RoundRobin(msgspec.Struct, frozen=True, tag="round-robin", gc=False, forbid_unknown_fields=True):
-    """Endpoints in turn."""
-
-
-class LeastRequest(msgspec.Struct, frozen=True, tag="least-request", gc=False, forbid_unknown_fields=True):
-    """The least busy of `choices` endpoints drawn at random, with replacement. `choices` is at least 2."""
-
-    choices: int = 2
-
-    def __post_init__(self) -> None:
-        if self.choices < 2:
-            raise ValueError(f"least request needs at least 2 choices, got {self.choices}")
+    def __hash__(self) -> int:  # metadata is a mapping and has none
+        return hash((self.address, self.port, self.workload, self.priority))
 
 
-class RandomChoice(msgspec.Struct, frozen=True, tag="random", gc=False, forbid_unknown_fields=True):
-    """Any endpoint, each as likely as the other; weights do not count."""
+class LocalityWeight(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+    """The weight of a locality at a priority. A locality that none of these names has weight 0: nothing goes there."""
 
-
-class HashFunction(StrEnum):
-    """What places an endpoint's entries on a ring."""
-
-    XX_HASH = "xx-hash"
-    MURMUR_HASH_2 = "murmur-hash-2"
-
-
-class RingHash(msgspec.Struct, frozen=True, tag="ring-hash", gc=False, forbid_unknown_fields=True):
-    """Consistent hashing on a ketama ring of `minimum` to `maximum` entries."""
-
-    minimum: int = 1024
-    maximum: int = MAX_RING_SIZE
-    function: HashFunction = HashFunction.XX_HASH
+    locality: str
+    weight: int
+    priority: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.minimum <= MAX_RING_SIZE or not 0 <= self.maximum <= MAX_RING_SIZE:
-            raise ValueError(f"ring sizes must be between 0 and {MAX_RING_SIZE}")
-        if self.minimum > self.maximum:
-            raise ValueError(f"minimum ring size {self.minimum} exceeds maximum {self.maximum}")
+        if not 1 <= self.weight <= MAX_WEIGHT:
+            raise ValueError(f"the weight of locality `{self.locality}` must be from 1 to {MAX_WEIGHT}")
 
 
-class Maglev(msgspec.Struct, frozen=True, tag="maglev", gc=False, forbid_unknown_fields=True):
-    """Consistent hashing by a table of `size` slots; a prime, at most 5,000,011."""
+class ZoneAware(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+    """How much traffic stays in the proxy's own locality, where the table names a local cluster.
 
-    size: int = 65537
+    `enabled` is the percentage of requests it applies to; clusters of fewer than `minimum_hosts` healthy endpoints
+    are left alone; `force_local` keeps everything as long as the locality has `force_local_minimum` healthy ones;
+    `fail_on_panic` answers nobody instead of anybody in a panic; `by_weight` counts weights instead of endpoints.
+    """
+
+    enabled: float = 100.0
+    minimum_hosts: int = 6
+    fail_on_panic: bool = False
+    force_local: bool = False
+    force_local_minimum: int = 1
+    by_weight: bool = False
 
     def __post_init__(self) -> None:
-        # Envoy's own test lets 1 pass as a prime, and then divides by zero.
-        if not 2 <= self.size <= MAX_MAGLEV_SIZE or any(self.size % n == 0 for n in range(2, isqrt(self.size) + 1)):
-            raise ValueError(f"a Maglev table has a prime number of slots, at most {MAX_MAGLEV_SIZE}; got {self.size}")
+        if not 0.0 <= self.enabled <= 100.0:
+            raise ValueError(f"zone-aware routing is enabled for 0 to 100 percent, got {self.enabled}")
 
 
-class OriginalDestination(
-    msgspec.Struct, frozen=True, tag="original-destination", gc=False, forbid_unknown_fields=True
-):
-    """Wherever the client was going: the address it connected to, no choice made."""
+class Cluster(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+    """A named set of endpoints with a policy. `service` and `subset` say what it stands for, empty for neither.
 
-
-Policy: TypeAlias = RoundRobin | LeastRequest | RandomChoice | RingHash | Maglev | OriginalDestination
-
-
-class Cluster(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """A named set of endpoints with a policy. `service` and `subset` say what it stands for, empty for neither."""
+    `panic` is the percentage of available endpoints below which everybody is asked, 0 for never; `overprovisioning`
+    the percentage by which a priority may be short before the next one helps; `weighted_health` counts weights for it
+    instead of endpoints. `locality_weights`, where given, divide each priority by locality first.
+    `hash_hostnames` lets rings and Maglev hash hostnames instead of addresses.
+    """
 
     name: ClusterName
     policy: Policy
     endpoints: tuple[Endpoint, ...] = ()
     service: str = ""
     subset: str = ""
+    panic: float = 0.0
+    overprovisioning: int = 140
+    weighted_health: bool = False
+    locality_weights: tuple[LocalityWeight, ...] | None = None
+    zone_aware: ZoneAware = ZoneAware()
+    hash_hostnames: bool = False
+    outliers: OutlierDetection | None = None
+    subsets: Subsets | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.panic <= 100.0:
+            raise ValueError(f"a panic threshold is between 0 and 100 percent, got {self.panic}")
+        if not 1 <= self.overprovisioning <= MAX_WEIGHT:
+            raise ValueError(f"an overprovisioning factor is at least 1 percent, got {self.overprovisioning}")

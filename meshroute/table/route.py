@@ -7,7 +7,8 @@ Errors    none: a table is valid by what compiles it, and `Router` refuses one t
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -15,7 +16,7 @@ from meshroute.names import ClusterName
 from meshroute.table.match import RouteMatch
 
 
-class RuleRef(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+class RuleRef(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """Where a route was written: the resource, the field path inside it, and the place in the text.
 
     `line` is 0 and `file` empty for a resource that was built in Python.
@@ -33,14 +34,18 @@ class RuleRef(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True)
         return f"{self.kind} {self.namespace}/{self.name} {self.path}{place}"
 
 
-class WeightedCluster(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """One of the clusters that share a route's requests. Weights are relative; their sum may be anything above 0."""
+class WeightedCluster(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+    """One of the clusters that share a route's requests. Weights are relative; their sum may be anything above 0.
+
+    `metadata` stands before the route's, key by key, where the cluster is divided into subsets.
+    """
 
     cluster: ClusterName
     weight: int = 1
+    metadata: Mapping[str, Any] = {}
 
 
-class HashOnHeader(msgspec.Struct, frozen=True, tag="header", gc=False, forbid_unknown_fields=True):
+class HashOnHeader(msgspec.Struct, frozen=True, tag="header", gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """The values of a header, sorted and chained, are the key. No such header: no key from this policy.
 
     With `terminal`, no later policy is asked once there is a key.
@@ -50,37 +55,71 @@ class HashOnHeader(msgspec.Struct, frozen=True, tag="header", gc=False, forbid_u
     terminal: bool = False
 
 
-class HashOnCookie(msgspec.Struct, frozen=True, tag="cookie", gc=False, forbid_unknown_fields=True):
-    """The value of the first cookie of the name is the key; missing or empty, it gives none."""
+class HashOnCookie(msgspec.Struct, frozen=True, tag="cookie", gc=False, forbid_unknown_fields=True, omit_defaults=True):
+    """The value of the first cookie of the name is the key; missing or empty, it gives none.
+
+    With a `ttl` in seconds, 0 included, the proxy makes the cookie where it is missing or empty, and the answer sets
+    it, for `path` and with `attributes` where given.
+    """
 
     name: str
     terminal: bool = False
+    ttl: int | None = None
+    path: str = ""
+    attributes: tuple[tuple[str, str], ...] = ()
 
 
-class HashOnQuery(msgspec.Struct, frozen=True, tag="query", gc=False, forbid_unknown_fields=True):
+class HashOnQuery(msgspec.Struct, frozen=True, tag="query", gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """The first query parameter of the name, as written, is the key; `?k` and `?k=` give that of the empty text."""
 
     name: str
     terminal: bool = False
 
 
-class HashOnSourceIp(msgspec.Struct, frozen=True, tag="source-ip", gc=False, forbid_unknown_fields=True):
+class HashOnSourceIp(
+    msgspec.Struct, frozen=True, tag="source-ip", gc=False, forbid_unknown_fields=True, omit_defaults=True
+):
     """The address of the client, without its port, is the key."""
 
     terminal: bool = False
 
 
-HashPolicy: TypeAlias = HashOnHeader | HashOnCookie | HashOnQuery | HashOnSourceIp
+class HashOnFilterState(
+    msgspec.Struct, frozen=True, tag="filter-state", gc=False, forbid_unknown_fields=True, omit_defaults=True
+):
+    """What another filter has noted about the request under `name` is the key; nothing noted gives none."""
+
+    name: str
+    terminal: bool = False
 
 
-class Forward(msgspec.Struct, frozen=True, tag="forward", gc=False, forbid_unknown_fields=True):
-    """Send to one of the clusters. `hash_policies` make the key that consistent-hash clusters ask for."""
+HashPolicy: TypeAlias = HashOnHeader | HashOnCookie | HashOnQuery | HashOnSourceIp | HashOnFilterState
+
+
+class RetryHosts(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+    """How a retry chooses its host: up to `attempts` + 1 picks, until one was not tried before."""
+
+    attempts: int = 1
+
+    def __post_init__(self) -> None:
+        if self.attempts < 0:
+            raise ValueError(f"attempts must not be negative, got {self.attempts}")
+
+
+class Forward(msgspec.Struct, frozen=True, tag="forward", gc=False, forbid_unknown_fields=True, omit_defaults=True):
+    """Send to one of the clusters. `hash_policies` make the key that consistent-hash clusters ask for.
+
+    `metadata` is what clusters with subsets choose by. `retry_hosts` None lets a retry pick as any request does, hosts
+    that were tried before included.
+    """
 
     clusters: tuple[WeightedCluster, ...]
     hash_policies: tuple[HashPolicy, ...] = ()
+    metadata: Mapping[str, Any] = {}
+    retry_hosts: RetryHosts | None = None
 
 
-class Respond(msgspec.Struct, frozen=True, tag="respond", gc=False, forbid_unknown_fields=True):
+class Respond(msgspec.Struct, frozen=True, tag="respond", gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """Answer without asking anybody. The body is in wire form."""
 
     status: int
@@ -90,7 +129,7 @@ class Respond(msgspec.Struct, frozen=True, tag="respond", gc=False, forbid_unkno
 Action: TypeAlias = Forward | Respond
 
 
-class Route(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+class Route(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """One line of a virtual host: what it asks, what it does, and the rule it came from (None: no rule, a default)."""
 
     match: RouteMatch
@@ -99,7 +138,7 @@ class Route(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     rule: RuleRef | None = None
 
 
-class VirtualHost(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+class VirtualHost(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """The routes of some domains: exact names, `*suffix`, `prefix*` or `*`."""
 
     name: str
@@ -107,7 +146,7 @@ class VirtualHost(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=T
     routes: tuple[Route, ...]
 
 
-class Listener(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+class Listener(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """The virtual hosts behind one port.
 
     `ignore_port` leaves `:port` out of the authority when a virtual host is looked up.

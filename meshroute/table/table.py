@@ -18,15 +18,19 @@ class TableError(ValueError):
     """Not a routing table, or one that a proxy would refuse."""
 
 
-class RoutingTable(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+class RoutingTable(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """Listeners by port, clusters by name, and the cluster that takes what no listener expects.
 
-    `otherwise` names a cluster for ports without a listener; empty means that nothing does: no route.
+    `otherwise` names a cluster for ports without a listener; empty means that nothing does: no route. `locality` is
+    where the proxy itself runs, and `local_cluster` the cluster that it is an endpoint of; naming one turns zone-aware
+    routing on.
     """
 
     listeners: tuple[Listener, ...]
     clusters: tuple[Cluster, ...]
     otherwise: ClusterName = ClusterName("")
+    locality: str = ""
+    local_cluster: ClusterName = ClusterName("")
 
     def to_json(self) -> str:
         """The canonical form: keys sorted, two spaces of indent, a newline at the end."""
