@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from meshroute.names import ClusterName
+from meshroute.names import ClusterName, EndpointKey
 from meshroute.request import Request
 from meshroute.state import Effect, RequestFinished, RequestStarted
 from meshroute.table import Endpoint, RuleRef
@@ -61,7 +61,8 @@ class Decision(msgspec.Struct, frozen=True):
     `rule` is None when no rule took part (a service's default route, or no route at all); `cluster`, `subset` and
     `endpoint` are None where there is none. `request` is the request as the upstream sees it. `effects` are what the
     caller remembers if the request really goes out: `state = state.after(decision.effects)`. `trace` is filled by
-    `Router.explain` only.
+    `Router.explain` only. `response_headers` are what the proxy adds to the answer; `tried` the endpoints of the tries
+    before, where this is a retry.
     """
 
     outcome: Outcome
@@ -73,6 +74,8 @@ class Decision(msgspec.Struct, frozen=True):
     endpoint: Endpoint | None = None
     effects: tuple[Effect, ...] = ()
     trace: tuple[Step, ...] = ()
+    response_headers: tuple[tuple[str, str], ...] = ()
+    tried: tuple[EndpointKey, ...] = ()
 
     @property
     def pod(self) -> str | None:
@@ -106,6 +109,8 @@ class Decision(msgspec.Struct, frozen=True):
                 "path": self.request.path,
                 "headers": [list(line) for line in self.request.headers],
             },
+            "response_headers": [list(line) for line in self.response_headers],
+            "tried": list(self.tried),
             "effects": msgspec.to_builtins(self.effects),
             "trace": msgspec.to_builtins(self.trace),
         }

@@ -23,10 +23,16 @@ PRIORITY: Final = "priority"
 """Drawn once for a host selection; the random policy uses the same number for the host, as Envoy does."""
 KEY: Final = "key"
 """Stands in for the request hash when a consistent-hash cluster meets a request without one."""
+ZONE_GATE: Final = "zone.gate"
+"""Drawn where zone-aware routing applies to some of the requests only."""
+ZONE_KEEP: Final = "zone.keep"
+"""Drawn where the proxy's own locality cannot keep everything."""
+ZONE_SPREAD: Final = "zone.spread"
+"""Drawn for what it does not keep."""
 
 
 def host_choice(number: int) -> str:
-    """The name of the draw behind the n-th host that least request looks at."""
+    """The name of the draw behind the n-th host, or the n-th tie, that least request looks at."""
     return f"host.{number}"
 
 
@@ -55,3 +61,14 @@ class Draws(msgspec.Struct, frozen=True, gc=False):
             if value is not None:
                 return value
         return xxh64_intdigest(self.ordinal.to_bytes(8, "little") + name.encode(), self.seed)
+
+
+class Again(msgspec.Struct, frozen=True, gc=False):
+    """The draws of a further pick of the same retry: each name with `/` and the number of the pick behind it."""
+
+    draws: Draws
+    pick: int
+
+    def __getitem__(self, name: str) -> int:
+        """The draw of that name for this pick."""
+        return self.draws[f"{name}/{self.pick}"]

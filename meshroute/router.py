@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from meshroute.decide import Plan, decide
+from meshroute.decide import Plan, decide, retry
 from meshroute.decision import Decision
 from meshroute.draws import Draws
 from meshroute.request import Request
@@ -36,6 +36,18 @@ class Router:
     def decide(self, request: Request, state: State = _FRESH, draws: Draws = _FIRST) -> Decision:
         """Where the request goes, given what was before and what is drawn. See `Decision`."""
         return decide(self._plan, request, state, draws)
+
+    def retry(
+        self, request: Request, before: Decision, state: State = _FRESH, draws: Draws = _FIRST, *, explain: bool = False
+    ) -> Decision:
+        """The next try of a request that was forwarded by `before` and failed: the same cluster, a new pick.
+
+        Where the route says so (`Forward.retry_hosts`), hosts that were tried before are passed over. The draws must be
+        others than before. Raises ValueError for a decision that forwarded nothing.
+        """
+        steps: list[Step] | None = [] if explain else None
+        decision = retry(self._plan, request, before, state, draws, steps)
+        return replace(decision, trace=tuple(steps)) if steps else decision
 
     def shares(self, request: Request, state: State = _FRESH, *, horizon: Horizon = "next") -> Shares:
         """The exact probability of everything that can become of the request, as fractions. See `Shares`.

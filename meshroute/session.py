@@ -8,44 +8,42 @@ Errors    StateError for finishing what was never started, or finishing it twice
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from meshroute.decision import Decision
 from meshroute.draws import Draws
-from meshroute.names import ClusterName, EndpointKey
 from meshroute.request import Request
 from meshroute.router import Router
-from meshroute.state import State, apply
+from meshroute.state import Effect, Ledger, State
 
 
 class Session:
     """A history of requests through one router. Not a value: it changes with each decision."""
 
-    __slots__ = ("_active", "_cursors", "_live", "ordinal", "router", "seed")
+    __slots__ = ("_ledger", "ordinal", "router", "seed")
 
     def __init__(self, router: Router, seed: int = 0, state: State | None = None, ordinal: int = 0) -> None:
         self.router: Final = router
         self.seed: Final = Draws.of(seed, ordinal).seed
         self.ordinal = ordinal
-        start = state if state is not None else State()
-        self._cursors: Final = dict(start.cursors)
-        self._active: Final[dict[ClusterName, dict[EndpointKey, int]]] = {
-            cluster: dict(counts) for cluster, counts in start.active.items()
-        }
-        # A State over the very maps that this session changes; nobody else ever sees it.
-        self._live: Final = State(self._cursors, self._active, dict(start.starts))
+        self._ledger: Final = Ledger(state if state is not None else State())
 
     @property
     def state(self) -> State:
         """The state after everything so far, as a value of its own."""
-        return self._live.after(())
+        return self._ledger.state()
 
     def decide(self, request: Request) -> Decision:
         """The next decision; the request counts as sent."""
-        decision = self.router.decide(request, self._live, Draws(self.seed, self.ordinal))
-        self.ordinal += 1
-        for effect in decision.effects:
-            apply(effect, self._cursors, self._active)
+        decision = self.router.decide(request, self._ledger.live, self._draws())
+        self.apply(decision.effects)
+        return decision
+
+    def retry(self, request: Request, before: Decision) -> Decision:
+        """The next try of a request of which `before` was the last, finished one; it counts as sent."""
+        decision = self.router.retry(request, before, self._ledger.live, self._draws())
+        self.apply(decision.effects)
         return decision
 
     def finish(self, decision: Decision, status: int = 200, seconds: float = 0.0) -> None:
@@ -53,5 +51,14 @@ class Session:
 
         No policy goes by status and seconds yet: outlier detection will, and callers need not change for it.
         """
-        for effect in decision.finished():
-            apply(effect, self._cursors, self._active)
+        self.apply(decision.finished())
+
+    def apply(self, effects: Iterable[Effect]) -> None:
+        """Let these happen: time that passes, endpoints that come. Raises StateError."""
+        for effect in effects:
+            self._ledger.apply(effect)
+
+    def _draws(self) -> Draws:
+        draws = Draws(self.seed, self.ordinal)
+        self.ordinal += 1
+        return draws

@@ -1,29 +1,32 @@
 """shares: the walk of `decide`, integrated over the draws.
 
-Source    spec/shares.md SHARE-1 to SHARE-4
+Source    spec/shares.md SHARE-1 to SHARE-8
 Inputs    a Plan, a request, the state before it. Draws are uniform over 0..2^64-1 and independent of one another.
 Exactness every answer is a fraction. A draw modulo n is not quite uniform, because 2^64 is no multiple of most n; the
           fractions say so. Those of one kind sum to 1.
-Errors    none.
+Errors    InexactError where a probability has no value that we could compute (spec/shares.md SHARE-8).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from meshroute.balance import Odds, span_chance
-from meshroute.balance.request_key import request_key
+from meshroute.balance import Odds, View, pools, span_chance
+from meshroute.balance.request_key import knows_its_ends, request_key
 from meshroute.decide import Plan, chosen_route, dead_end, original_destination, spans
 from meshroute.decision import FORWARDED, NO_CLUSTER, NO_ROUTE, Decision, Outcome, Responded
+from meshroute.draws import Draws
 from meshroute.request import Request
 from meshroute.state import State
-from meshroute.table import Forward, OriginalDestination, Respond, Route
+from meshroute.table import Endpoint, Forward, OriginalDestination, Respond, Route
 
 Horizon: TypeAlias = Literal["next", "long-run"]
+_NO_DRAWS: Final = Draws()
+"""Draws for a key that none of them can change."""
 Leaf: TypeAlias = tuple[Fraction, Decision, bool]
 """A way a decision can go: its probability, the decision, and whether it depends on what was picked before."""
 
@@ -115,16 +118,37 @@ def _leaves(plan: Plan, request: Request, state: State, long_run: bool) -> Itera
             there = original_destination(request)
             yield chance, Decision(FORWARDED, request, name, rule, cluster, subset, there), False
             continue
-        picker = target.picker
-        if picker is None:
-            yield chance, Decision(dead_end(route), request, name, rule, cluster, subset), False
-            continue
-        key = request_key(action.hash_policies, request) if picker.hashes else None
-        start = state.starts.get(cluster, 0)
-        odds = Odds(start, state.cursors.get(cluster, 0), state.active_on(cluster), key, long_run)
-        for endpoint, part in zip(target.endpoints, picker.chances(odds), strict=True):
-            decision = Decision(FORWARDED, request, name, rule, cluster, subset, endpoint)
-            yield chance * part, decision, picker.remembers
+        key = _key(action, request) if target.whole.hashes else None
+        for part, endpoint, remembers in _endpoints(target.view(state), Odds(state, key, long_run)):
+            outcome = FORWARDED if endpoint is not None else dead_end(route)
+            yield chance * part, Decision(outcome, request, name, rule, cluster, subset, endpoint), remembers
+
+
+def _key(action: Forward, request: Request) -> int | None:
+    """The request's key; None where it is as good as random: no policy gives one, or a cookie is made for a client of
+    whom nobody knows where it is."""
+    key = request_key(action.hash_policies, request, _NO_DRAWS)
+    return None if key.cookies and not knows_its_ends(request) else key.value
+
+
+def _endpoints(whom: View, odds: Odds) -> Iterator[tuple[Fraction, Endpoint | None, bool]]:
+    """Everybody who may be chosen, None for nobody."""
+    for band in whom.bands:
+        if whom.hashes and odds.key is not None:
+            chance = Fraction(int(band.low <= odds.key % 100 < band.high))
+        else:
+            chance = span_chance(band.low, band.high, 100)
+        for part, pool, turns in pools(band.part, odds) if chance else ():
+            picker = pool.picker
+            if picker is None:
+                yield chance * part, None, turns
+                continue
+            # Where one number chooses the priority and the endpoint, the two are not independent.
+            both = picker.draws_twice and not (whom.hashes and odds.key is not None)
+            within = odds._replace(low=band.low, high=band.high) if both else odds
+            before = part if both else chance * part
+            for one, share in zip(pool.placed, picker.chances(within), strict=True):
+                yield before * share, one.endpoint, turns or picker.remembers
 
 
 def _action(plan: Plan, request: Request) -> tuple[bool, Forward | Respond | None, Route | None]:

@@ -1,39 +1,77 @@
 """State: what a data plane remembers between requests, and the effects that change it.
 
-Source    spec/state.md STATE-1 to STATE-4
-Inputs    effects, from decisions and from the caller who knows when a request ends.
+Source    spec/state.md STATE-1 to STATE-7
+Inputs    effects, from decisions and from the caller who knows when a request ends. Times are whole milliseconds since
+          the proxy started.
 Exactness `after` returns the next state and leaves this one as it is. Counts never go below 0.
-Errors    StateError for an end without a beginning: the caller has mixed up its histories.
+Errors    StateError for an end without a beginning, or for time that runs backwards: the caller has mixed up its
+          histories.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import heapify, heapreplace
 from typing import TypeAlias, assert_never
 
 import msgspec
 
 from meshroute.names import ClusterName, EndpointKey
 
+Source: TypeAlias = str
+"""A list of endpoints that takes turns of its own: a cluster's name for the healthy endpoints of its priority 0, else
+that name with `#`, the priority, and which endpoints of it."""
+Entry: TypeAlias = tuple[float, int, int]
+"""One endpoint in a queue: its deadline, its place among equal deadlines, its number in the list."""
+
 
 class StateError(ValueError):
     """An effect that cannot follow this state."""
 
 
-class CursorMoved(msgspec.Struct, frozen=True, tag=True, gc=False):
-    """Round robin took its next turn in this cluster."""
+class Refresh(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """When a cluster's endpoints last changed, and how many requests were active on each of them then."""
 
-    cluster: ClusterName
+    at: int = 0
+    active: Mapping[EndpointKey, int] = {}
+
+
+class CursorMoved(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """Round robin over equal weights took its next turn."""
+
+    source: Source
+
+
+class TurnTaken(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """A schedule of fixed weights took its next turn."""
+
+    source: Source
+
+
+class Queued(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """Endpoints whose weights change with time or load were put in a queue."""
+
+    source: Source
+    entries: tuple[Entry, ...]
+
+
+class Requeued(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """The first of a queue took its turn and went back in."""
+
+    source: Source
+    entry: Entry
 
 
 class Refreshed(msgspec.Struct, frozen=True, tag=True, gc=False):
-    """The cluster's endpoints or their weights have changed. Weighted turns begin anew, from the same start; plain
-    turns go on.
+    """A cluster's endpoints, their health or their weights have changed, at one priority or (None) at any.
 
-    The caller says so, who knows which tables followed each other.
+    Schedules and queues begin anew, from the same start unless `starts` has another; plain turns go on. The caller
+    says so, who knows which tables followed each other.
     """
 
     cluster: ClusterName
+    priority: int | None = None
+    starts: Mapping[Source, int] = {}
 
 
 class RequestStarted(msgspec.Struct, frozen=True, tag=True, gc=False):
@@ -50,58 +88,218 @@ class RequestFinished(msgspec.Struct, frozen=True, tag=True, gc=False):
     endpoint: EndpointKey
 
 
-Effect: TypeAlias = CursorMoved | Refreshed | RequestStarted | RequestFinished
+class Ejected(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """The endpoint failed too often and is left out for a while: it counts as unhealthy."""
 
-Cursors: TypeAlias = dict[ClusterName, int]
-Active: TypeAlias = dict[ClusterName, dict[EndpointKey, int]]
+    cluster: ClusterName
+    endpoint: EndpointKey
+
+
+class Returned(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """The endpoint is asked again."""
+
+    cluster: ClusterName
+    endpoint: EndpointKey
+
+
+class CookieIssued(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """The answer sets this cookie. It is the client who remembers it."""
+
+    name: str
+    value: str
+
+
+class TimePassed(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """It is this many milliseconds since the proxy started."""
+
+    now: int
+
+
+class Joined(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """The endpoint has come, or has just become healthy: its slow start begins now."""
+
+    cluster: ClusterName
+    endpoint: EndpointKey
+
+
+Effect: TypeAlias = (
+    CursorMoved
+    | TurnTaken
+    | Queued
+    | Requeued
+    | Refreshed
+    | RequestStarted
+    | RequestFinished
+    | Ejected
+    | Returned
+    | CookieIssued
+    | TimePassed
+    | Joined
+)
+
 _NONE: Mapping[EndpointKey, int] = {}
 
 
-class State(msgspec.Struct, frozen=True):
+class State(msgspec.Struct, frozen=True, omit_defaults=True):
     """A value: never changed, compared by content, written as JSON by msgspec.
 
-    `cursors` counts the turns that round robin took in each cluster; `starts` has the number that each cluster's
-    balancer drew when it was made, 0 where none is given (a real proxy draws one, and nobody can see it from outside);
-    `active` counts the requests in flight by cluster and endpoint, no entry for 0.
+    `cursors` counts the turns of plain round robin in each source, `turns` those of schedules since the last refresh;
+    `queues` has the endpoints of sources whose weights move, in ascending order. `starts` has the numbers that a
+    balancer drew when it was made, by source or by cluster, 0 where none is given (a real proxy draws one, and nobody
+    can see it from outside). `active` counts the requests in flight by cluster and endpoint, no entry for 0. `now` is
+    the time; `joined` when an endpoint came (those that are not named: at 0), `refreshed` when a cluster last changed.
+    `ejected` are the endpoints that are left out for a while, in ascending order.
     """
 
-    cursors: Mapping[ClusterName, int] = {}
+    cursors: Mapping[Source, int] = {}
     active: Mapping[ClusterName, Mapping[EndpointKey, int]] = {}
-    starts: Mapping[ClusterName, int] = {}
+    starts: Mapping[Source, int] = {}
+    turns: Mapping[Source, int] = {}
+    queues: Mapping[Source, Sequence[Entry]] = {}
+    now: int = 0
+    joined: Mapping[ClusterName, Mapping[EndpointKey, int]] = {}
+    refreshed: Mapping[Source, Refresh] = {}
+    ejected: Mapping[ClusterName, tuple[EndpointKey, ...]] = {}
 
     def active_on(self, cluster: ClusterName) -> Mapping[EndpointKey, int]:
         """Requests in flight by endpoint of a cluster; no entry for an idle one."""
         return self.active.get(cluster, _NONE)
 
+    def start_of(self, source: Source, cluster: ClusterName) -> int:
+        """The number that the balancer of a source began with: its own, else its cluster's, else 0."""
+        own = self.starts.get(source)
+        return self.starts.get(cluster, 0) if own is None else own
+
+    def refresh_of(self, cluster: ClusterName, priority: int) -> Refresh:
+        """The last change of a priority of a cluster; at 0, with nothing in flight, where nobody told of one."""
+        return self.refreshed.get(level(cluster, priority)) or self.refreshed.get(cluster) or _AT_FIRST
+
     def after(self, effects: Iterable[Effect]) -> State:
         """The state once these effects have happened, in order. Raises StateError."""
-        cursors: Cursors = dict(self.cursors)
-        active: Active = {cluster: dict(counts) for cluster, counts in self.active.items()}
+        ledger = Ledger(self)
         for effect in effects:
-            apply(effect, cursors, active)
-        return State(cursors, active, self.starts)
+            ledger.apply(effect)
+        return ledger.state()
 
 
-def apply(effect: Effect, cursors: Cursors, active: Active) -> None:
-    """Let one effect happen in place. The one definition that `State.after` and `Session` share."""
-    match effect:
-        case CursorMoved(cluster):
-            cursors[cluster] = cursors.get(cluster, 0) + 1
-        case Refreshed(cluster):
-            cursors.pop(cluster, None)
-        case RequestStarted(cluster, endpoint):
-            counts = active.setdefault(cluster, {})
-            counts[endpoint] = counts.get(endpoint, 0) + 1
-        case RequestFinished(cluster, endpoint):
-            counts = active.get(cluster, {})
-            left = counts.get(endpoint, 0) - 1
-            if left < 0:
-                raise StateError(f"no request is active on {endpoint} of cluster {cluster}")
-            if left:
-                counts[endpoint] = left
-            else:
-                del counts[endpoint]
-                if not counts:
-                    del active[cluster]
-        case _:
-            assert_never(effect)
+_AT_FIRST = Refresh()
+
+
+def level(cluster: ClusterName, priority: int) -> Source:
+    """What the sources of one priority of a cluster begin with, the plain one apart."""
+    return f"{cluster}#{priority}"
+
+
+class Ledger:
+    """The same in place, for loops: the one definition of what effects do. `live` is a State over its very maps."""
+
+    __slots__ = ("_active", "_cursors", "_ejected", "_joined", "_queues", "_refreshed", "_starts", "_turns", "live")
+
+    def __init__(self, state: State) -> None:
+        self._cursors = dict(state.cursors)
+        self._active = {cluster: dict(counts) for cluster, counts in state.active.items()}
+        self._starts = dict(state.starts)
+        self._turns = dict(state.turns)
+        self._queues = {source: list(entries) for source, entries in state.queues.items()}
+        for entries in self._queues.values():
+            heapify(entries)
+        self._joined = {cluster: dict(times) for cluster, times in state.joined.items()}
+        self._refreshed = dict(state.refreshed)
+        self._ejected = dict(state.ejected)
+        self.live = self._over(state.now)
+
+    def state(self) -> State:
+        """The state now, as a value that no later effect changes."""
+        return State(
+            cursors=dict(self._cursors),
+            active={cluster: dict(counts) for cluster, counts in self._active.items()},
+            starts=dict(self._starts),
+            turns=dict(self._turns),
+            queues={source: tuple(sorted(entries)) for source, entries in self._queues.items()},
+            now=self.live.now,
+            joined={cluster: dict(times) for cluster, times in self._joined.items()},
+            refreshed=dict(self._refreshed),
+            ejected=dict(self._ejected),
+        )
+
+    def apply(self, effect: Effect) -> None:
+        """Let one effect happen. Raises StateError."""
+        match effect:
+            case RequestStarted(cluster, endpoint):
+                counts = self._active.setdefault(cluster, {})
+                counts[endpoint] = counts.get(endpoint, 0) + 1
+            case RequestFinished(cluster, endpoint):
+                self._finish(cluster, endpoint)
+            case CursorMoved(source):
+                self._cursors[source] = self._cursors.get(source, 0) + 1
+            case TurnTaken(source):
+                self._turns[source] = self._turns.get(source, 0) + 1
+            case Queued(source, entries):
+                self._queues[source] = list(entries)
+                heapify(self._queues[source])
+            case Requeued(source, entry):
+                if source not in self._queues:
+                    raise StateError(f"there is no queue of `{source}` to go back to")
+                heapreplace(self._queues[source], entry)
+            case Refreshed(cluster, priority, starts):
+                self._refresh(cluster, priority, starts)
+            case TimePassed(now):
+                if now < self.live.now:
+                    raise StateError(f"time went back from {self.live.now} to {now}")
+                self.live = self._over(now)
+            case Joined(cluster, endpoint):
+                self._joined.setdefault(cluster, {})[endpoint] = self.live.now
+            case Ejected(cluster, endpoint):
+                self._ejected[cluster] = tuple(sorted({*self._ejected.get(cluster, ()), endpoint}))
+            case Returned(cluster, endpoint):
+                left = tuple(one for one in self._ejected.get(cluster, ()) if one != endpoint)
+                self._ejected[cluster] = left
+                if not left:
+                    del self._ejected[cluster]
+            case CookieIssued():
+                pass
+            case _:
+                assert_never(effect)
+
+    def _over(self, now: int) -> State:
+        return State(
+            self._cursors,
+            self._active,
+            self._starts,
+            self._turns,
+            self._queues,
+            now,
+            self._joined,
+            self._refreshed,
+            self._ejected,
+        )
+
+    def _finish(self, cluster: ClusterName, endpoint: EndpointKey) -> None:
+        counts = self._active.get(cluster, {})
+        left = counts.get(endpoint, 0) - 1
+        if left < 0:
+            raise StateError(f"no request is active on {endpoint} of cluster {cluster}")
+        if left:
+            counts[endpoint] = left
+        else:
+            del counts[endpoint]
+            if not counts:
+                del self._active[cluster]
+
+    def _refresh(self, cluster: ClusterName, priority: int | None, starts: Mapping[Source, int]) -> None:
+        """Forget the schedules and queues of a priority, or of all of them, and remember when."""
+        begins = f"{cluster}#" if priority is None else level(cluster, priority) + "/"
+        mine: tuple[Mapping[Source, object], ...] = (self._turns, self._queues)
+        for some in mine:
+            for source in [one for one in some if one.startswith(begins) or (one == cluster and not priority)]:
+                self._forget(source)
+        if priority is None:
+            for source in [one for one in self._refreshed if one.startswith(begins)]:
+                del self._refreshed[source]
+        self._starts.update(starts)
+        where = cluster if priority is None else level(cluster, priority)
+        self._refreshed[where] = Refresh(self.live.now, dict(self._active.get(cluster, {})))
+
+    def _forget(self, source: Source) -> None:
+        self._turns.pop(source, None)
+        self._queues.pop(source, None)

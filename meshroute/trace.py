@@ -83,11 +83,50 @@ class ClusterDrawn(msgspec.Struct, frozen=True, tag=True):
 
 
 class HostsNarrowed(msgspec.Struct, frozen=True, tag=True):
-    """Of the cluster's endpoints, how many may be chosen."""
+    """Of the cluster's endpoints, how many are healthy now."""
 
     cluster: ClusterName
     endpoints: int
     usable: int
+
+
+class PriorityChosen(msgspec.Struct, frozen=True, tag=True):
+    """The request's number modulo 100 falls into the span [low, high) of a priority, and of which endpoints of it:
+    `healthy`, `degraded`, or in a panic `all`."""
+
+    priority: int
+    which: str
+    point: int
+    low: int
+    high: int
+
+
+class LocalityChosen(msgspec.Struct, frozen=True, tag=True):
+    """The locality that serves, and by what it was chosen."""
+
+    locality: str
+    how: str
+
+
+class SubsetAsked(msgspec.Struct, frozen=True, tag=True):
+    """A part of the cluster that is asked, and why this one; `endpoints` is how many it has."""
+
+    name: str
+    because: str
+    endpoints: int
+
+
+class CookieMade(msgspec.Struct, frozen=True, tag=True):
+    """The client sent no such cookie, and is given one."""
+
+    name: str
+    value: str
+
+
+class HostRejected(msgspec.Struct, frozen=True, tag=True):
+    """A retry had this host before, and picks again."""
+
+    endpoint: EndpointKey
 
 
 class KeyHashed(msgspec.Struct, frozen=True, tag=True):
@@ -120,8 +159,13 @@ Step: TypeAlias = (
     | RouteSkipped
     | RouteMatched
     | ClusterDrawn
+    | SubsetAsked
     | HostsNarrowed
+    | PriorityChosen
+    | LocalityChosen
     | KeyHashed
     | KeyMissing
+    | CookieMade
+    | HostRejected
     | HostPicked
 )

@@ -2,25 +2,27 @@
 
 Source    spec/shares.md SHARE-5
 Inputs    the same cluster before and after: endpoints came, went, fell sick or were weighted otherwise.
-Exactness every one of the 2^64 keys is counted: rings by the stretches between the points of both, Maglev tables by
-          slot.
+Exactness every one of the 2^64 keys is counted, by the priority that it chooses: rings by the stretches between the
+          points of both, Maglev tables by slot. Where load is bounded, this is so while no host is full.
 Errors    MovedError for clusters that do not hash, or that hash by different means: their keys have nothing in common.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any, TypeAlias
 
 import msgspec
 
-from meshroute.balance import DRAWS, maglev, ring_hash
-from meshroute.balance.candidates import usable
+from meshroute.balance import DRAWS, Band, Pool, of_cluster
+from meshroute.balance.bounded import Bounded
+from meshroute.balance.maglev import InTable, keys_in_band
+from meshroute.balance.picker import span_count
+from meshroute.balance.ring_hash import OnRing
 from meshroute.names import EndpointKey
 from meshroute.router import Router
-from meshroute.table import Cluster, Endpoint, Maglev, RingHash
+from meshroute.table import Cluster, Maglev, RingHash
 
 Flow: TypeAlias = tuple[EndpointKey | None, EndpointKey | None]
 """From whom to whom, by `ip:port`; None for nobody, where no endpoint is healthy."""
@@ -88,28 +90,59 @@ def moved(before: Cluster, after: Cluster) -> Moved:
 
 def _stretches(before: Cluster, after: Cluster) -> Iterator[tuple[EndpointKey | None, EndpointKey | None, int]]:
     """Pieces of the key space with the owner before, the owner after, and the number of keys."""
-    one, other = usable(before.endpoints), usable(after.endpoints)
-    if isinstance(before.policy, RingHash) and isinstance(after.policy, RingHash):
-        rings = (ring_hash.build(one, before.policy), ring_hash.build(other, after.policy))
-        ends = sorted({*rings[0].points, *rings[1].points, DRAWS - 1})
-        low = 0
-        for high in ends:
-            yield _at(rings[0], one, high), _at(rings[1], other, high), high - low + 1
-            low = high + 1
-    elif isinstance(before.policy, Maglev) and before.policy == after.policy:
-        size = before.policy.size
-        tables = [[some[n].key for n in maglev.build(some, size)] if some else [None] * size for some in (one, other)]
-        whole, more = divmod(DRAWS, size)
-        for slot, (was, now) in enumerate(zip(*tables, strict=True)):
-            yield was, now, whole + (slot < more)
-    else:
+    rings = isinstance(before.policy, RingHash) and isinstance(after.policy, RingHash)
+    if not rings and not _same_tables(before, after):
         raise MovedError(
             f"keys are placed by {type(before.policy).__name__} before and by {type(after.policy).__name__} after: "
             "only two rings, or two Maglev tables of one size, can be compared"
         )
+    pieces = _between_rings if rings else _between_tables
+    for one in of_cluster(before).bands:
+        for other in of_cluster(after).bands:
+            low, high = max(one.low, other.low), min(one.high, other.high)
+            if low < high:
+                yield from pieces(_pool(one), _pool(other), low, high)
 
 
-def _at(ring: ring_hash.Ring, endpoints: tuple[Endpoint, ...], key: int) -> EndpointKey | None:
-    if not ring.points:
-        return None
-    return endpoints[ring.owners[bisect_left(ring.points, key) % len(ring.points)]].key
+def _same_tables(before: Cluster, after: Cluster) -> bool:
+    one, other = before.policy, after.policy
+    return isinstance(one, Maglev) and isinstance(other, Maglev) and one.size == other.size
+
+
+Piece: TypeAlias = tuple[EndpointKey | None, EndpointKey | None, int]
+
+
+def _between_rings(one: Pool, other: Pool, low: int, high: int) -> Iterator[Piece]:
+    """Between the points of both rings nothing changes. Keys count whose remainder modulo 100 is in [low, high)."""
+    rings = [pool.picker.ring if isinstance(pool.picker, OnRing) else None for pool in (one, other)]
+    ends = sorted({*(point for ring in rings if ring is not None for point in ring.points), DRAWS - 1})
+    counted = 0
+    for end in ends:
+        upto = span_count(low, high, 100, end + 1)
+        was, now = (
+            pool.placed[ring.owners[ring.entry(end)]].key if ring is not None else None
+            for pool, ring in zip((one, other), rings, strict=True)
+        )
+        yield was, now, upto - counted
+        counted = upto
+
+
+def _between_tables(one: Pool, other: Pool, low: int, high: int) -> Iterator[Piece]:
+    """Slot by slot."""
+    tables = [pool.picker.table if isinstance(pool.picker, InTable) else None for pool in (one, other)]
+    size = next((len(table) for table in tables if table is not None), 1)
+    pairs = list(zip(*(table if table is not None else [None] * size for table in tables), strict=True))
+    known = {pair: number for number, pair in enumerate(dict.fromkeys(pairs))}
+    counts = keys_in_band([known[pair] for pair in pairs], len(known), low, high)
+    for (was, now), number in known.items():
+        yield (
+            one.placed[was].key if was is not None else None,
+            other.placed[now].key if now is not None else None,
+            counts[number],
+        )
+
+
+def _pool(band: Band) -> Pool:
+    assert isinstance(band.part, Pool), "a hashing policy has one list for each priority"
+    picker = band.part.picker
+    return band.part if not isinstance(picker, Bounded) else band.part.served_by(picker.inner)

@@ -1,9 +1,9 @@
-"""Maglev: consistent hashing by a table that endpoints fill in turns.
+"""Maglev: consistent hashing by a table that hosts fill in turns.
 
-Source    spec/balance.md MAGLEV-1 to MAGLEV-3; envoyproxy/envoy: source/extensions/load_balancing_policies/maglev
-Inputs    endpoints with their weights, in any order; a key of 64 bits.
-Exactness endpoints take turns in the byte order of their `ip:port`, each along a permutation made of two hashes of it;
-          a lighter one sits out rounds until its running double allows. The order of the list does not matter.
+Source    spec/balance.md MAGLEV-1 to MAGLEV-4; envoyproxy/envoy: source/extensions/load_balancing_policies/maglev
+Inputs    hosts with their shares, in any order; a key of 64 bits.
+Exactness hosts take turns in the byte order of their keys, each along a permutation made of two hashes of it; a lighter
+          one sits out rounds until its running double allows. The order of the list does not matter.
 Errors    none: Maglev is valid by construction.
 """
 
@@ -15,21 +15,20 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Final
 
-from meshroute.balance.picker import DRAWS, Ask, Odds, Picker, certain
-from meshroute.hashing import xxhash64
-from meshroute.table import Endpoint
+from meshroute.balance.hosts import Hosts
+from meshroute.balance.picker import DRAWS, Ask, Forgetful, Odds, Picker, certain
+from meshroute.hashing import MASK64, xxhash64
 
 
-def build(endpoints: Sequence[Endpoint], size: int) -> array[int]:
-    """The table: for each slot, the number of the endpoint that answers for it. At least one endpoint."""
-    total = sum(one.weight for one in endpoints)
-    shares = [one.weight * 1.0 / total for one in endpoints]
-    most = max(shares)
-    # Equal keys cannot be told apart by Envoy either; here the earlier endpoint goes first.
-    order = sorted(range(len(endpoints)), key=lambda number: endpoints[number].key.encode("latin-1"))
-    offsets = [xxhash64(endpoints[number].key.encode("latin-1"), 0) % size for number in order]
-    skips = [xxhash64(endpoints[number].key.encode("latin-1"), 1) % (size - 1) + 1 for number in order]
-    weights = [shares[number] for number in order]
+def build(hosts: Hosts, size: int) -> array[int]:
+    """The table: for each slot, the place among the hosts of the one that answers for it. At least one host."""
+    names = [key.encode("latin-1") for key in hosts.keys]
+    most = max(hosts.shares)
+    # Equal keys cannot be told apart by Envoy either; here the earlier host goes first.
+    order = sorted(range(len(names)), key=lambda number: names[number])
+    offsets = [xxhash64(names[number], 0) % size for number in order]
+    skips = [xxhash64(names[number], 1) % (size - 1) + 1 for number in order]
+    weights = [hosts.shares[number] for number in order]
     targets = [0.0] * len(order)
     table = array("l", [-1]) * size
     filled, turn = 0, 0
@@ -52,32 +51,60 @@ def build(endpoints: Sequence[Endpoint], size: int) -> array[int]:
                 return table
 
 
-class _InTable:
-    name: Final = "maglev"
-    turns: Final = False
-    hashes: Final = True
-    remembers: Final = False
+class InTable(Forgetful):
+    """A picker of hosts by the slots of a table."""
 
-    def __init__(self, table: array[int], endpoints: int) -> None:
-        self._endpoints: Final = endpoints
-        self._table: Final = table
+    name: Final = "maglev"
+    remembers: Final = False
+    draws_twice: Final = True
+
+    def __init__(self, table: array[int], hosts: int) -> None:
+        self._hosts: Final = hosts
+        self.table: Final = table
         self._size: Final = len(table)
 
     def pick(self, ask: Ask) -> int:
-        return self._table[ask.key % self._size]
+        return self.table[self._slot(ask)]
 
     def chances(self, odds: Odds) -> Sequence[Fraction]:
         if odds.key is not None:
-            return certain(self._table[odds.key % self._size], self._endpoints)
-        # Slots below `more` come up once more among the 2^64 keys than the others.
-        whole, more = divmod(DRAWS, self._size)
-        held, first = Counter(self._table), Counter(self._table[:more])
-        return [Fraction(held[number] * whole + first[number], DRAWS) for number in range(self._endpoints)]
+            return certain(self.table[odds.key % self._size], self._hosts)
+        counts = keys_in_band(self.table, self._hosts, odds.low, odds.high)
+        return [Fraction(count, DRAWS) for count in counts]
 
     def how(self, ask: Ask) -> str:
-        return f"slot {ask.key % self._size} of {self._size}"
+        return f"slot {self._slot(ask)} of {self._size}"
+
+    def _slot(self, ask: Ask) -> int:
+        # A further attempt looks at the slot of the key with other bits; the first leaves it as it is.
+        return (ask.key if not ask.attempt else ask.key ^ (-ask.attempt & MASK64)) % self._size
 
 
-def prepare(usable: Sequence[Endpoint], size: int) -> Picker:
-    """A picker over at least one endpoint."""
-    return _InTable(build(usable, size), len(usable))
+def keys_in_band(table: Sequence[int], hosts: int, low: int, high: int) -> list[int]:
+    """For each host, how many of the 2^64 keys are in its slots and have a remainder modulo 100 in [low, high)."""
+    size = len(table)
+    if (low, high) == (0, 100):
+        # Slots below `more` come up once more than the others.
+        whole, more = divmod(DRAWS, size)
+        held, first = Counter(table), Counter(table[:more])
+        return [held[number] * whole + first[number] for number in range(hosts)]
+    # Keys come in runs of `size`, one key for each slot; after 100 runs their remainders modulo 100 repeat.
+    runs, left = divmod(DRAWS, size)
+    rounds, single = divmod(runs, 100)
+    by_remainder = Counter((owner, slot % 100) for slot, owner in enumerate(table))
+    counts = [0] * hosts
+    for run in range(100):
+        times = rounds + (run < single)
+        shift = run * size % 100
+        for (owner, remainder), slots in by_remainder.items():
+            if low <= (remainder + shift) % 100 < high:
+                counts[owner] += slots * times
+    for slot in range(left):
+        if low <= (slot + runs * size) % 100 < high:
+            counts[table[slot]] += 1
+    return counts
+
+
+def prepare(hosts: Hosts, size: int) -> Picker | None:
+    """A picker over the hosts; None where there are none."""
+    return InTable(build(hosts, size), len(hosts.keys)) if hosts.keys else None

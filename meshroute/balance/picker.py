@@ -1,7 +1,7 @@
 """What every policy is asked, and what it answers.
 
 Source    spec/balance.md BAL-1
-Inputs    the usable endpoints of one cluster, in order, never empty; the state and the draws of one request.
+Inputs    some endpoints of one cluster, in order, never empty; the state and the draws of one request.
 Errors    none: a picker that exists can pick.
 """
 
@@ -11,36 +11,57 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Final, NamedTuple, Protocol
 
-from meshroute.draws import Draws
-from meshroute.names import EndpointKey
+import msgspec
+
+from meshroute.names import ClusterName, EndpointKey
+from meshroute.state import Effect, Source, State
 
 
-class Ask(NamedTuple):
-    """What a choice may depend on besides configuration.
+class Drawn(Protocol):
+    """Random numbers by name, unsigned 64-bit."""
 
-    `start` is the number that the cluster's balancer drew when it was made, `cursor` counts its turns since; `active`
-    the requests in flight by endpoint; `key` is the request's hash, or the random number that stands in for it.
+    def __getitem__(self, name: str, /) -> int: ...
+
+
+class Members(NamedTuple):
+    """Endpoints that one picker chooses among: what state calls them, and their weights.
+
+    `source` is the name of the list, under which its turns are counted; `healthy` says of which a slow start is asked.
     """
 
-    draws: Draws
-    start: int
-    cursor: int
-    active: Mapping[EndpointKey, int]
-    key: int
+    cluster: ClusterName
+    priority: int
+    source: Source
+    keys: tuple[EndpointKey, ...]
+    weights: tuple[int, ...]
+    healthy: tuple[bool, ...]
+
+
+class Ask(msgspec.Struct, frozen=True, gc=False):
+    """What a choice may depend on besides configuration.
+
+    `key` is the request's hash, or the random number that stands in for it; `attempt` counts the picks of one retry.
+    """
+
+    draws: Drawn
+    state: State
+    key: int = 0
+    attempt: int = 0
 
 
 class Odds(NamedTuple):
-    """What the chances of a choice may depend on: as `Ask`, without the draws. `key` is None where a random one stands
-    in.
+    """What the chances of a choice may depend on: as `Ask`, without the draws.
 
-    `long_run` asks for the chances over many requests instead of the next one.
+    `key` is None where a random one stands in. `long_run` asks for the chances over many requests instead of the next
+    one. Of a draw that has chosen the priority before it is used here again, only the values with a remainder modulo
+    100 in [low, high) count.
     """
 
-    start: int
-    cursor: int
-    active: Mapping[EndpointKey, int]
+    state: State
     key: int | None
     long_run: bool
+    low: int = 0
+    high: int = 100
 
 
 class Picker(Protocol):
@@ -51,25 +72,38 @@ class Picker(Protocol):
         """The policy, for the trace."""
 
     @property
-    def turns(self) -> bool:
-        """Whether a pick moves the cluster's cursor."""
+    def remembers(self) -> bool:
+        """Whether the next pick goes by what was picked before."""
 
     @property
-    def hashes(self) -> bool:
-        """Whether a pick goes by the request's key."""
+    def draws_twice(self) -> bool:
+        """Whether the number that chose the priority also chooses the endpoint. Its chances are then those of both:
+        of a remainder in the span and of the endpoint."""
+
+    @property
+    def turn(self) -> tuple[Effect, ...] | None:
+        """What a pick leaves behind, where it is always the same; None where `turned` must be asked."""
 
     def pick(self, ask: Ask) -> int:
         """The number of the chosen endpoint among the usable ones."""
 
-    @property
-    def remembers(self) -> bool:
-        """Whether the next pick goes by what was picked before."""
+    def turned(self, ask: Ask) -> tuple[Effect, ...]:
+        """What this pick leaves behind, the request itself apart."""
 
     def chances(self, odds: Odds) -> Sequence[Fraction]:
-        """The exact probability of each usable endpoint, in their order; they sum to 1."""
+        """The exact probability of each endpoint, in their order; they sum to 1, or to that of the span."""
 
     def how(self, ask: Ask) -> str:
         """In a few words, by what `pick` chooses; asked only for a trace."""
+
+
+class Forgetful:
+    """What pickers have in common that leave nothing behind."""
+
+    turn: Final = ()
+
+    def turned(self, ask: Ask) -> tuple[Effect, ...]:
+        return ()
 
 
 DRAWS: Final = 2**64
@@ -81,8 +115,13 @@ def span_chance(low: int, high: int, total: int) -> Fraction:
 
     Not quite `(high - low) / total`: 2^64 is no multiple of most totals, and the first remainders come up once more.
     """
-    whole, more = divmod(DRAWS, total)
-    return Fraction((high - low) * whole + max(0, min(high, more) - low), DRAWS)
+    return Fraction(span_count(low, high, total, DRAWS), DRAWS)
+
+
+def span_count(low: int, high: int, total: int, below: int) -> int:
+    """How many numbers below `below` have a remainder modulo `total` in [low, high)."""
+    whole, more = divmod(below, total)
+    return (high - low) * whole + max(0, min(high, more) - low)
 
 
 def modulo_chances(size: int) -> list[Fraction]:
@@ -101,3 +140,14 @@ def gathered(size: int, parts: Iterable[tuple[int, Fraction]]) -> list[Fraction]
     for number, part in parts:
         sums[number] += part
     return sums
+
+
+def proportional(weights: Sequence[Fraction | int]) -> list[Fraction]:
+    """Shares of 1 in proportion to weights, of which at least one is above 0."""
+    total = sum(weights)
+    return [Fraction(weight) / total for weight in weights]
+
+
+def busy(active: Mapping[EndpointKey, int], keys: Sequence[EndpointKey]) -> list[int]:
+    """Requests in flight on each."""
+    return [active.get(key, 0) for key in keys]

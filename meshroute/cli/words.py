@@ -30,17 +30,22 @@ from meshroute.table import (
 from meshroute.trace import (
     Because,
     ClusterDrawn,
+    CookieMade,
     HeaderDiffers,
     HostPicked,
+    HostRejected,
     HostsNarrowed,
     KeyHashed,
     KeyMissing,
     ListenerChosen,
+    LocalityChosen,
     PathDiffers,
+    PriorityChosen,
     QueryDiffers,
     RouteMatched,
     RouteSkipped,
     Step,
+    SubsetAsked,
     VirtualHostChosen,
 )
 
@@ -185,6 +190,17 @@ def step(one: Step) -> str:
             return f"{cluster}: {usable} of {endpoints} endpoints healthy"
         case KeyHashed(policy, values, key):
             return f"{_hashed(policy)} = {', '.join(f'`{unwire(value)}`' for value in values)}: key {key}"
+        case SubsetAsked(name, why, endpoints):
+            return f"subset {name or 'of all endpoints'} ({endpoints} endpoints): {why}"
+        case PriorityChosen(priority, which, point, low, high):
+            whose = "all endpoints, in a panic," if which == "all" else f"{which} endpoints"
+            return f"{whose} of priority {priority}: the request's number mod 100 = {point}, in [{low}, {high})"
+        case LocalityChosen(locality, how):
+            return f"locality {locality or 'without a name'}: {how}"
+        case CookieMade(name, value):
+            return f"no cookie `{name}` was sent: the answer sets `{value}`"
+        case HostRejected(endpoint):
+            return f"{endpoint} was tried before: pick again"
         case KeyMissing(draw):
             return f"nothing to hash in the request: random key {draw}"
         case HostPicked(policy, endpoint, workload, _, how):

@@ -13,11 +13,13 @@ import msgspec
 
 import meshroute as mr
 from meshroute.balance import maglev
+from meshroute.balance.hosts import hosts
 from meshroute.balance.request_key import request_key
 from meshroute.balance.ring_hash import build
 from meshroute.balance.schedule import Schedule
 from meshroute.compile.pods import assumed_address, safe_name
 from meshroute.compile.resolve import covers, most_specific, resolve
+from meshroute.conformance import balancing
 from meshroute.diagnostics import Diagnostic
 from meshroute.hashing import murmur64, xxhash64
 from meshroute.load import load_text
@@ -143,12 +145,12 @@ def _key(
     source_ip: str = "",
 ) -> int | None:
     request = mr.Request.of("GET", f"http://any{path}", [(name, value) for name, value in headers], source_ip=source_ip)
-    return request_key(msgspec.convert(policies, tuple[HashPolicy, ...]), request)
+    return request_key(msgspec.convert(policies, tuple[HashPolicy, ...]), request, mr.Draws()).value
 
 
 def _ring(endpoints: Addresses, minimum: int, maximum: int | None = None) -> list[tuple[int, int]]:
     sizes = RingHash(minimum) if maximum is None else RingHash(minimum, maximum)
-    ring = build(_endpoints(endpoints), sizes)
+    ring = build(hosts(_endpoints(endpoints)), sizes)
     return list(zip(ring.points, ring.owners, strict=True))
 
 
@@ -157,12 +159,12 @@ def _endpoints(given: Addresses) -> list[Endpoint]:
 
 
 def _ring_picks(endpoints: Addresses, keys: Sequence[int], sizes: Mapping[str, Any]) -> list[int]:
-    ring = build(_endpoints(endpoints), msgspec.convert({"type": "ring-hash", **sizes}, RingHash))
+    ring = build(hosts(_endpoints(endpoints)), msgspec.convert({"type": "ring-hash", **sizes}, RingHash))
     return [ring.owners[ring.entry(key)] for key in keys]
 
 
 def _maglev_picks(endpoints: Addresses, keys: Sequence[int], size: int) -> list[int]:
-    table = maglev.build(_endpoints(endpoints), size)
+    table = maglev.build(hosts(_endpoints(endpoints)), size)
     return [table[key % size] for key in keys]
 
 
@@ -208,7 +210,7 @@ _FUNCTIONS: Mapping[str, Any] = {
     "shares": _shares,
     "moved": _moved,
     "ring_picks": _ring_picks,
-    "maglev_table": lambda endpoints, size: list(maglev.build(_endpoints(endpoints), size)),
+    "maglev_table": lambda endpoints, size: list(maglev.build(hosts(_endpoints(endpoints)), size)),
     "maglev_picks": _maglev_picks,
     "ring_share": lambda endpoints, minimum: [
         [owner for _, owner in _ring(endpoints, minimum)].count(number) for number in range(len(endpoints))
@@ -219,5 +221,6 @@ _FUNCTIONS: Mapping[str, Any] = {
     "safe_name": lambda number, length: safe_name(number, length),
     "assumed_address": lambda pod: assumed_address(pod, ()),
     "re2_full_match": _full_match,
+    **balancing.FUNCTIONS,
     "canonical_table": lambda table: mr.RoutingTable.from_json(msgspec.json.encode(table)).to_json(),
 }

@@ -3,10 +3,11 @@
 Source    spec/match.md, spec/route.md, spec/balance.md; envoyproxy/envoy: api/envoy/config/{route,cluster,listener}/v3
 Inputs    routing tables; each keeps its listeners and clusters to itself, so one proxy can serve many tables.
 Exactness what a table says is written down and nothing else is configured, but for what Istio sets for every proxy:
-          panic threshold 0, paths with fragments accepted, RE2 programs of up to 32,768 instructions. Endpoints keep
-          their addresses, because rings hash them.
+          paths with fragments accepted, RE2 programs of up to 32,768 instructions. Endpoints keep their addresses,
+          because rings hash them, and their order, because turns go by it.
 Errors    RenderError for what Envoy cannot be told, with where it is in the table.
-Left out  the cluster for ports without a listener: no listener, nobody to ask.
+Left out  the cluster for ports without a listener: no listener, nobody to ask. Retries: a table says how their hosts
+          are chosen, not when there are any.
 
 Nothing is ever sent upstream. Every upstream connection is bound to the loopback address, so that the kernel refuses to
 connect it to any other machine; Envoy then answers 503 with the flag UF and says which host it had chosen. That is how
@@ -18,10 +19,12 @@ names the connection's destination with DESTINATION_HEADER.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from ipaddress import ip_address
+from itertools import groupby
 from typing import Any, Final, TypeAlias, assert_never
 
+from meshroute.balance import weights_of
 from meshroute.match.re2.engine import ISTIO_PROGRAM_SIZE
 from meshroute.names import ClusterName
 from meshroute.table import (
@@ -38,11 +41,11 @@ from meshroute.table import (
     HashOnSourceIp,
     HashPolicy,
     HeaderMatch,
-    Health,
     LeastRequest,
     Listener,
     Maglev,
     OriginalDestination,
+    OutlierDetection,
     PathMatch,
     Pattern,
     Prefix,
@@ -54,8 +57,10 @@ from meshroute.table import (
     RoundRobin,
     Route,
     RoutingTable,
+    SlowStart,
     TextMatch,
     VirtualHost,
+    ZoneAware,
 )
 
 STREAM_HEADER: Final = "x-meshroute-stream"
@@ -93,8 +98,12 @@ def render(tables: Sequence[RoutingTable], *, custom_methods: bool = False) -> J
     >>> render([RoutingTable((), ())])["static_resources"]
     {'listeners': [], 'clusters': []}
     """
+    around = {(one.locality, f"{number}:{one.local_cluster}") for number, one in enumerate(tables) if one.local_cluster}
+    if len(around) > 1 or len({one.locality for one in tables}) > 1:
+        raise RenderError("one proxy has one locality and one local cluster, and these tables have several")
     return {
         "admin": {"address": _address("127.0.0.1", 0)},
+        **_node(tables, around),
         "layered_runtime": {
             "layers": [
                 {
@@ -114,6 +123,16 @@ def render(tables: Sequence[RoutingTable], *, custom_methods: bool = False) -> J
             ],
             "clusters": [_cluster(number, one) for number, table in enumerate(tables) for one in table.clusters],
         },
+    }
+
+
+def _node(tables: Sequence[RoutingTable], around: Set[tuple[str, str]]) -> Json:
+    locality = next((one.locality for one in tables), "")
+    node: Json = {"id": "meshroute", "cluster": "meshroute", "locality": locality_of(locality)} if locality else {}
+    local = next((name for _, name in around), "")
+    return {
+        **({"node": node} if node else {}),
+        **({"cluster_manager": {"local_cluster_name": local}} if local else {}),
     }
 
 
@@ -253,8 +272,12 @@ def _hash_policy(policy: HashPolicy, where: str) -> Json:
     match policy:
         case HashOnHeader(name):
             asked = {"header": {"header_name": _given(name, where)}}
-        case HashOnCookie(name):
-            asked = {"cookie": {"name": _given(name, where)}}
+        case HashOnCookie(name, _, ttl, path, attributes):
+            cookie: Json = {"name": _given(name, where), "path": _text(path, where)}
+            if ttl is not None:
+                cookie["ttl"] = f"{ttl}s"
+            cookie["attributes"] = [{"name": _text(one, where), "value": _text(two, where)} for one, two in attributes]
+            asked = {"cookie": cookie}
         case HashOnQuery(name):
             asked = {"query_parameter": {"name": _given(name, where)}}
         case HashOnSourceIp():
@@ -268,23 +291,73 @@ def _hash_policy(policy: HashPolicy, where: str) -> Json:
 
 def _cluster(table: int, cluster: Cluster) -> Json:
     name = _cluster_name(table, cluster.name)
+    if cluster.hash_hostnames:
+        raise RenderError(f"cluster `{cluster.name}`: Envoy hashes the hostnames of DNS clusters only")
     return {
         "name": name,
         "connect_timeout": "1s",
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "common_lb_config": _common(cluster),
         "upstream_bind_config": {"source_address": {"address": "127.0.0.1", "port_value": 0}},
         **_policy(cluster),
         **_assignment(name, cluster),
+        **({"outlier_detection": _outliers(cluster.outliers)} if cluster.outliers is not None else {}),
     }
+
+
+def _common(cluster: Cluster) -> Json:
+    common: Json = {"healthy_panic_threshold": {"value": cluster.panic}}
+    if not _needs_a_typed_policy(cluster):
+        common.update(_by_locality(cluster))
+    if isinstance(cluster.policy, (RingHash, Maglev)) and cluster.policy.balance_factor is not None:
+        common["consistent_hashing_lb_config"] = {"hash_balance_factor": cluster.policy.balance_factor}
+    return common
+
+
+def _needs_a_typed_policy(cluster: Cluster) -> bool:
+    """Whether the older form of configuration cannot say what the cluster says."""
+    if isinstance(cluster.policy, LeastRequest) and cluster.policy.full_scan:
+        return True
+    return cluster.zone_aware.force_local or cluster.zone_aware.by_weight
+
+
+def _by_locality(cluster: Cluster) -> Json:
+    """How localities count, in the form that both kinds of configuration share."""
+    if cluster.locality_weights is not None:
+        return {"locality_weighted_lb_config": {}}
+    zone = cluster.zone_aware
+    if zone == ZoneAware():
+        return {}
+    said: Json = {
+        "routing_enabled": {"value": zone.enabled},
+        "min_cluster_size": zone.minimum_hosts,
+        "fail_traffic_on_panic": zone.fail_on_panic,
+    }
+    if zone.force_local:
+        said["force_local_zone"] = {"min_size": zone.force_local_minimum}
+    if zone.by_weight:
+        said["locality_basis"] = "HEALTHY_HOSTS_WEIGHT"
+    return {"zone_aware_lb_config": said}
 
 
 def _policy(cluster: Cluster) -> Json:
     match cluster.policy:
-        case RoundRobin():
-            return {"lb_policy": "ROUND_ROBIN"}
-        case LeastRequest(choices):
-            return {"lb_policy": "LEAST_REQUEST", "least_request_lb_config": {"choice_count": choices}}
+        case RoundRobin(slow):
+            if _needs_a_typed_policy(cluster):
+                return _typed(cluster, "round_robin.v3.RoundRobin", _slow_start(slow))
+            return {"lb_policy": "ROUND_ROBIN", "round_robin_lb_config": _slow_start(slow)}
+        case LeastRequest(choices, bias, full_scan, slow):
+            asked: Json = {
+                "choice_count": choices,
+                "active_request_bias": {"default_value": bias, "runtime_key": "unset"},
+                **_slow_start(slow),
+            }
+            if _needs_a_typed_policy(cluster):
+                asked["selection_method"] = "FULL_SCAN" if full_scan else "N_CHOICES"
+                return _typed(cluster, "least_request.v3.LeastRequest", asked)
+            return {"lb_policy": "LEAST_REQUEST", "least_request_lb_config": asked}
         case RandomChoice():
+            if _needs_a_typed_policy(cluster):
+                return _typed(cluster, "random.v3.Random", {})
             return {"lb_policy": "RANDOM"}
         case RingHash(minimum, maximum, function):
             ring = {"minimum_ring_size": minimum, "maximum_ring_size": maximum, "hash_function": _FUNCTIONS[function]}
@@ -298,20 +371,80 @@ def _policy(cluster: Cluster) -> Json:
             assert_never(cluster.policy)
 
 
+def _typed(cluster: Cluster, kind: str, asked: Json) -> Json:
+    """A policy as an extension."""
+    config = {"@type": f"{_POLICIES}.{kind}", **asked}
+    if by_locality := _by_locality(cluster):
+        config["locality_lb_config"] = by_locality
+    return {"load_balancing_policy": {"policies": [{"typed_extension_config": {"name": kind, "typed_config": config}}]}}
+
+
+_POLICIES: Final = "type.googleapis.com/envoy.extensions.load_balancing_policies"
 _FUNCTIONS: Final[Mapping[HashFunction, str]] = {
     HashFunction.XX_HASH: "XX_HASH",
     HashFunction.MURMUR_HASH_2: "MURMUR_HASH_2",
 }
 
 
+def _slow_start(slow: SlowStart | None) -> Json:
+    if slow is None:
+        return {}
+    return {
+        "slow_start_config": {
+            "slow_start_window": _seconds(slow.window),
+            "aggression": {"default_value": slow.aggression, "runtime_key": "unset"},
+            "min_weight_percent": {"value": slow.minimum},
+        }
+    }
+
+
+_IN_SECONDS: Final = ("interval", "base_ejection_time", "max_ejection_time", "max_ejection_time_jitter")
+
+
+def _outliers(asked: OutlierDetection) -> Json:
+    fields = {name: getattr(asked, name) for name in asked.__struct_fields__}
+    return {
+        name: _seconds(value) if name in _IN_SECONDS else value for name, value in fields.items() if value is not None
+    }
+
+
+def _seconds(milliseconds: int) -> str:
+    return f"{milliseconds // 1000}.{milliseconds % 1000:03d}s"
+
+
 def _assignment(name: str, cluster: Cluster) -> Json:
     if isinstance(cluster.policy, OriginalDestination):
         return {"type": "ORIGINAL_DST"}  # and no list: a table's endpoints do not count there either
-    endpoints = [_endpoint(one, f"cluster `{cluster.name}`") for one in cluster.endpoints]
+    weights = weights_of(cluster) or {}
+    blocks = groupby(cluster.endpoints, key=lambda one: (one.priority, one.locality))
     return {
         "type": "STATIC",
-        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [
+                {
+                    "locality": locality_of(locality),
+                    "priority": priority,
+                    "lb_endpoints": [_endpoint(one, f"cluster `{cluster.name}`") for one in some],
+                    **({"load_balancing_weight": weight} if (weight := weights.get((priority, locality))) else {}),
+                }
+                for (priority, locality), some in blocks
+            ],
+            "policy": {
+                "overprovisioning_factor": cluster.overprovisioning,
+                "weighted_priority_health": cluster.weighted_health,
+            },
+        },
     }
+
+
+def locality_of(text: str) -> Json:
+    """A locality as Envoy writes it.
+
+    >>> locality_of("eu/eu-1/a"), locality_of("eu")
+    ({'region': 'eu', 'zone': 'eu-1', 'sub_zone': 'a'}, {'region': 'eu'})
+    """
+    return {name: part for name, part in zip(("region", "zone", "sub_zone"), text.split("/"), strict=False) if part}
 
 
 def _endpoint(endpoint: Endpoint, where: str) -> Json:
@@ -322,11 +455,14 @@ def _endpoint(endpoint: Endpoint, where: str) -> Json:
         raise RenderError(f"{where}: not an IP address") from error
     if endpoint.weight < 1:
         raise RenderError(f"{where}: a weight is at least 1")
-    return {
+    rendered: Json = {
         "endpoint": {"address": _address(endpoint.address, endpoint.port)},
-        "health_status": "HEALTHY" if endpoint.health is Health.HEALTHY else "UNHEALTHY",
+        "health_status": endpoint.health.name,
         "load_balancing_weight": endpoint.weight,
     }
+    if endpoint.hash_key:
+        rendered["metadata"] = {"filter_metadata": {"envoy.lb": {"hash_key": _text(endpoint.hash_key, where)}}}
+    return rendered
 
 
 def _address(address: str, port: int) -> Json:

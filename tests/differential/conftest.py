@@ -10,6 +10,8 @@ from typing import Final
 import pytest
 
 SEED_VARIABLE: Final = "MESHROUTE_DIFFERENTIAL_SEED"
+ROUNDS_VARIABLE: Final = "MESHROUTE_DIFFERENTIAL_ROUNDS"
+"""How often everything that is drawn is drawn anew, each time from the next seed; once, unless set."""
 
 
 class Tally:
@@ -31,6 +33,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def tally(pytestconfig: pytest.Config) -> Tally:
     """One for the whole run."""
     return pytestconfig.stash[_TALLY]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "seed" in metafunc.fixturenames:
+        first = metafunc.config.stash[_TALLY].seed
+        rounds = int(os.environ.get(ROUNDS_VARIABLE, "1"))
+        metafunc.parametrize("seed", range(first, first + rounds), ids=[f"round{number}" for number in range(rounds)])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

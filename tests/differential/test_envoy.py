@@ -1,13 +1,14 @@
 """The same tables and requests to meshroute and to the real Envoy 1.40.0; whatever differs is printed in full.
 
-Every run draws anew. `MESHROUTE_DIFFERENTIAL_SEED=<the printed seed>` draws the same again.
+Every run draws anew. `MESHROUTE_DIFFERENTIAL_SEED=<the printed seed>` draws the same again, and
+`MESHROUTE_DIFFERENTIAL_ROUNDS=10` goes on for ten rounds, each from the next seed.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any, Final, NamedTuple
@@ -15,12 +16,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import pytest
 import yaml
-from msgspec.structs import replace
 
-from meshroute import Decision, Draws, Request, RequestError, Router, State
+from meshroute import Draws, Request, RequestError, Router, State
 from meshroute.conformance import Meshroute, load_vectors
-from meshroute.conformance.envoy import ANSWER_HEADERS, RenderError, cluster_of, listener_name, render
-from meshroute.decision import Failed, Forwarded, Responded
+from meshroute.conformance.envoy import RenderError, listener_name, render
 from meshroute.names import ClusterName, wire
 from meshroute.table import (
     Cluster,
@@ -33,7 +32,6 @@ from meshroute.table import (
     Health,
     Listener,
     Maglev,
-    OriginalDestination,
     Pattern,
     Policy,
     Prefix,
@@ -47,6 +45,7 @@ from meshroute.table import (
     VirtualHost,
     WeightedCluster,
 )
+from tests.differential.compare import Case, Verdict, differences, envoys, one_listener, ours, report, to_each
 from tests.differential.conftest import Tally
 from tests.differential.envoy_process import Answer, Envoy, envoy_path
 from tests.differential.worlds import Sent, aimed, drawn, named, sent, tables
@@ -54,8 +53,6 @@ from tests.differential.worlds import Sent, aimed, drawn, named, sent, tables
 SPEC: Final = Path(__file__).parents[2] / "spec"
 TABLES: Final = 250
 REQUESTS_EACH: Final = 60
-SHOWN: Final = 3
-"""Differences printed in full; more of them rarely say more."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -64,142 +61,10 @@ def _there_is_an_envoy() -> None:
     envoy_path()
 
 
-class Verdict(NamedTuple):
-    """What an engine says of a request. `hosts` are all that a policy may choose; a proxy names the one it chose."""
-
-    status: int
-    flag: str
-    route: str
-    cluster: str
-    hosts: tuple[str, ...]
-    body: bytes | None
-
-
-def ours(router: Router, request: Request, draws: Draws) -> Verdict:
-    """meshroute's answer. Explained, so that the steps' own assertions are put to the test too."""
-    decision = router.explain(request, draws=draws)
-    assert decision == replace(router.decide(request, draws=draws), trace=decision.trace)
-    match decision.outcome:
-        case Forwarded():
-            return Verdict(503, "UF", decision.route, decision.cluster or "", _hosts(router.table, decision), None)
-        case Responded(status, body):
-            sent_body = b"" if request.method == "HEAD" else body.encode("latin-1")
-            return Verdict(status, "-", decision.route, "", (), sent_body)
-        case Failed(status, flag):
-            # Envoy does not say which cluster it looked for in vain.
-            return Verdict(status, flag, decision.route, decision.cluster or "" if flag == "UH" else "", (), None)
-        case other:
-            raise AssertionError(f"no table makes {other}")
-
-
-def _hosts(table: RoutingTable, decision: Decision) -> tuple[str, ...]:
-    """The chosen endpoint where the choice follows from the request, else all that a draw or a cursor may choose."""
-    cluster = next(one for one in table.clusters if one.name == decision.cluster)
-    follows = isinstance(cluster.policy, OriginalDestination)
-    if isinstance(cluster.policy, (RingHash, Maglev)):
-        follows = not any(type(step).__name__ == "KeyMissing" for step in decision.trace)
-    if follows:
-        assert decision.endpoint is not None
-        return (decision.endpoint.key,)
-    return tuple(sorted(one.key for one in cluster.endpoints if one.health is Health.HEALTHY))
-
-
-def envoys(answer: Answer) -> Verdict:
-    """Envoy's answer."""
-    flags, _, route, cluster, host = (answer.headers.get(name, "") for name in ANSWER_HEADERS)
-    body = None if flags in ("UF", "UH", "NR", "NC") else answer.body
-    return Verdict(answer.status, flags, route, cluster_of(cluster), (host,) if host else (), body)
-
-
-def agree(mine: Verdict, theirs: Verdict) -> bool:
-    """Equal, the one host among those that may be chosen."""
-    if mine.hosts and theirs.hosts:
-        mine = mine._replace(hosts=theirs.hosts if theirs.hosts[0] in mine.hosts else mine.hosts)
-    return mine == theirs
-
-
-class Case(NamedTuple):
-    """One comparison."""
-
-    table: int
-    port: int
-    sent: Sent
-
-
-def differences(
-    envoy: Envoy, routers: Sequence[Router], cases: Sequence[Case], count: Callable[[Verdict], None] = lambda _: None
-) -> list[tuple[Case, Verdict, Verdict]]:
-    """Put the cases to both; the ones on which they differ."""
-    found = []
-    for case in cases:
-        draws = Draws.of(given={"stream": case.sent.stream})
-        mine = ours(routers[case.table], case.sent.request(case.port), draws)
-        theirs = envoys(envoy.ask(listener_name(case.table, case.port), case.sent.bytes(case.port)))
-        count(mine)
-        if not agree(mine, theirs):
-            found.append((case, mine, theirs))
-    return found
-
-
-def smaller(table: RoutingTable, case: Case) -> Iterator[tuple[RoutingTable, Case]]:
-    """The case with one thing less: a listener, a virtual host, a domain, a route, a condition, a header line."""
-
-    def without(some: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-        return (some[:at] + some[at + 1 :] for at in range(len(some)))
-
-    def within(some: tuple[Any, ...], shrink: Callable[[Any], Iterator[Any]]) -> Iterator[tuple[Any, ...]]:
-        yield from without(some)
-        for at, one in enumerate(some):
-            yield from ((*some[:at], less, *some[at + 1 :]) for less in shrink(one))
-
-    def of_route(route: Route) -> Iterator[Route]:
-        asked = route.match
-        for headers in without(asked.headers):
-            yield replace(route, match=replace(asked, headers=headers))
-        for query in without(asked.query):
-            yield replace(route, match=replace(asked, query=query))
-
-    def of_host(host: VirtualHost) -> Iterator[VirtualHost]:
-        yield from (replace(host, domains=some) for some in without(host.domains) if some)
-        yield from (replace(host, routes=some) for some in within(host.routes, of_route))
-
-    def of_listener(listener: Listener) -> Iterator[Listener]:
-        yield from (replace(listener, virtual_hosts=some) for some in within(listener.virtual_hosts, of_host))
-
-    for listeners in within(table.listeners, of_listener):
-        if any(one.port == case.port for one in listeners):
-            yield replace(table, listeners=listeners), case
-    for clusters in without(table.clusters):
-        yield replace(table, clusters=clusters), case
-    for lines in without(case.sent.lines):
-        yield table, case._replace(sent=case.sent._replace(lines=lines))
-
-
-def report(tables: Sequence[RoutingTable], found: Sequence[tuple[Case, Verdict, Verdict]], folder: Path) -> str:
-    """The first differences, each made as small as it can be made by leaving things out while it still differs."""
-    parts = [f"{len(found)} differences"]
-    for case, mine, theirs in found[:SHOWN]:
-        table = tables[case.table]
-        for _ in range(60):  # rounds: each leaves out one thing more
-            candidates = list(smaller(table, case))
-            with Envoy(render([one for one, _ in candidates], custom_methods=True), folder) as envoy:
-                still = differences(
-                    envoy,
-                    [Router(one) for one, _ in candidates],
-                    [asked._replace(table=number) for number, (_, asked) in enumerate(candidates)],
-                )
-            if not still:
-                break
-            less, mine, theirs = still[0]
-            table, case = candidates[less.table][0], less
-        parts.append(f"{table.to_json()}{case.sent.bytes(case.port)!r}\nmeshroute: {mine}\nenvoy:     {theirs}")
-    return "\n".join(parts)
-
-
-def test_requests_over_generated_tables(tmp_path: Path, tally: Tally) -> None:
+def test_requests_over_generated_tables(tmp_path: Path, tally: Tally, seed: int) -> None:
     """Status, flag, route, cluster and, where it follows from the request, the endpoint; draws of weights pinned."""
-    generated, pool = drawn(tables(), TABLES, tally.seed), drawn(sent(), 4 * TABLES, tally.seed)
-    rng = Random(tally.seed)
+    generated, pool = drawn(tables(), TABLES, seed), drawn(sent(), 4 * TABLES, seed)
+    rng = Random(seed)
     cases = []
     for number, table in enumerate(generated):
         for listener in table.listeners:
@@ -215,29 +80,16 @@ def test_requests_over_generated_tables(tmp_path: Path, tally: Tally) -> None:
     with Envoy(render(generated, custom_methods=True), tmp_path) as envoy:
         found = differences(envoy, [Router(table) for table in generated], cases, count)
     assert not found, report(generated, found, tmp_path)
-    tally.counts["requests over generated tables"] = len(cases)
+    tally.counts["requests over generated tables"] += len(cases)
     assert len(cases) >= 5_000
     # A world that meets nothing shows nothing.
     assert {flag: number for flag, number in outcomes.items() if number < 100} == {}
     assert set(outcomes) == {"UF", "UH", "NR", "NC", "-", "one host"}
 
 
-def one_listener(routes: Sequence[Route], clusters: Sequence[Cluster]) -> RoutingTable:
-    """Everything behind one virtual host on port 80."""
-    return named(RoutingTable((Listener(80, (VirtualHost("all", ("*",), tuple(routes)),)),), tuple(clusters)))
-
-
-def to_each(clusters: Sequence[Cluster], *policies: HashOnHeader) -> RoutingTable:
-    """Cluster `c7` behind the path `/c7`."""
-    routes = [
-        Route(RouteMatch(Exact(f"/{one.name}")), Forward((WeightedCluster(one.name),), policies)) for one in clusters
-    ]
-    return one_listener(routes, clusters)
-
-
-def test_picks_on_rings_and_maglev_tables(tmp_path: Path, tally: Tally) -> None:
+def test_picks_on_rings_and_maglev_tables(tmp_path: Path, tally: Tally, seed: int) -> None:
     """Random sizes, weights, health and bounds; keys anywhere, and keys that lie exactly on a ring's entry."""
-    rng = Random(tally.seed)
+    rng = Random(seed)
     clusters, keys = [], []
     for number in range(150):
         equal, size = rng.random() < 0.4, rng.choice((1, 2, 3, 4, 5, 7, 10, 16, 40, 75))
@@ -268,17 +120,14 @@ def test_picks_on_rings_and_maglev_tables(tmp_path: Path, tally: Tally) -> None:
     ]
     with Envoy(render([table]), tmp_path) as envoy:
         found = differences(envoy, [Router(table)], cases)
-    assert not found, f"{len(found)} differences\n" + "\n".join(
-        f"{clusters[int(case.sent.target[2:])]}\n{case.sent.bytes()!r}\nmeshroute: {mine}\nenvoy:     {theirs}"
-        for case, mine, theirs in found[:SHOWN]
-    )
-    tally.counts["picks by hash"] = len(cases)
+    assert not found, report([table], found, tmp_path)
+    tally.counts["picks by hash"] += len(cases)
     assert len(cases) >= 10_000
 
 
-def test_weighted_clusters_at_every_boundary(tmp_path: Path, tally: Tally) -> None:
+def test_weighted_clusters_at_every_boundary(tmp_path: Path, tally: Tally, seed: int) -> None:
     """Draws on, before and after the end of each span, in the first turn, in the last, and in between."""
-    rng = Random(tally.seed)
+    rng = Random(seed)
     clusters = [Cluster(ClusterName(f"c{at}"), RoundRobin(), (Endpoint(f"10.8.0.{at}", 80),)) for at in range(6)]
     routes, cases = [], []
     for number in range(60):
@@ -296,7 +145,7 @@ def test_weighted_clusters_at_every_boundary(tmp_path: Path, tally: Tally) -> No
     with Envoy(render([table]), tmp_path) as envoy:
         found = differences(envoy, [Router(table)], cases)
     assert not found, report([table], found, tmp_path)
-    tally.counts["weighted draws"] = len(cases)
+    tally.counts["weighted draws"] += len(cases)
     assert len(cases) >= 1_000
 
 
@@ -326,15 +175,17 @@ def begins(router: Router, name: ClusterName, picks: Sequence[str], state: State
     return True
 
 
-def test_round_robin_takes_the_same_turns(tmp_path: Path, tally: Tally) -> None:
+def test_round_robin_takes_the_same_turns(tmp_path: Path, tally: Tally, seed: int) -> None:
     """Each cluster's picks equal ours from some start, however the requests of several clusters are mixed."""
-    rng = Random(tally.seed)
+    rng = Random(seed)
     clusters = [
         Cluster(
             ClusterName(f"c{number}"),
             RoundRobin(),
             tuple(
-                Endpoint(f"10.8.{number}.{at}", 80, health=rng.choice((Health.HEALTHY, *Health)), weight=weight)
+                Endpoint(
+                    f"10.8.{number}.{at}", 80, health=rng.choice((Health.HEALTHY, Health.UNHEALTHY)), weight=weight
+                )
                 for at in range(rng.randint(1, 9))
             ),
         )
@@ -347,16 +198,16 @@ def test_round_robin_takes_the_same_turns(tmp_path: Path, tally: Tally) -> None:
         assert any(begins(router, one.name, picks[one.name], State(starts={one.name: start})) for start in starts), (
             f"{one}\nenvoy: {picks[one.name]}"
         )
-    tally.counts["turns of round robin"] = sum(map(len, picks.values()))
+    tally.counts["turns of round robin"] += sum(map(len, picks.values()))
 
 
-def test_weighted_round_robin_takes_the_same_turns(tmp_path: Path, tally: Tally) -> None:
+def test_weighted_round_robin_takes_the_same_turns(tmp_path: Path, tally: Tally, seed: int) -> None:
     """Each cluster's picks equal ours from some start of all that Envoy may draw.
 
     A few hundred sequences cover all starts, so that trying tens of thousands of them meets every one; a schedule that
     is not Envoy's meets none, because a sequence of 60 picks has more possibilities than starts.
     """
-    rng = Random(tally.seed)
+    rng = Random(seed)
     clusters = [
         Cluster(
             ClusterName(f"c{number}"),
@@ -377,7 +228,7 @@ def test_weighted_round_robin_takes_the_same_turns(tmp_path: Path, tally: Tally)
         assert any(begins(router, one.name, picks[one.name], State(starts={one.name: start})) for start in starts), (
             f"{one}\nenvoy: {picks[one.name]}"
         )
-    tally.counts["turns of weighted round robin"] = sum(map(len, picks.values()))
+    tally.counts["turns of weighted round robin"] += sum(map(len, picks.values()))
 
 
 class Replayed(NamedTuple):
@@ -499,7 +350,7 @@ def test_vectors_hold_on_envoy(tmp_path: Path, tally: Tally) -> None:
             else:
                 text = f"{one.name}\n{one.table.to_json()}{request.bytes(port)!r}\nvector: {expected}\nenvoy:  {said}"
                 wrong.append(text)
-    assert not wrong, f"{len(wrong)} differences\n" + "\n".join(wrong[:SHOWN])
+    assert not wrong, f"{len(wrong)} differences\n" + "\n".join(wrong[:3])
     assert excused == differing
     assert tally.counts["cases of vectors"] >= 80
 
@@ -517,7 +368,7 @@ def test_known_differences_still_differ(tmp_path: Path, tally: Tally) -> None:
                 mine = None
             assert (mine, answer.status) == (known.meshroute, known.envoy), known.id
             assert mine != answer.status, known.id
-    tally.counts["known differences"] = len(entries)
+    tally.counts["known differences"] += len(entries)
 
 
 def test_request_refuses_the_bytes_that_envoy_refuses(tmp_path: Path, tally: Tally) -> None:

@@ -15,11 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshroute import Draws, Request
-from meshroute.balance import Ask, maglev, prepare
-from meshroute.balance.candidates import usable
-from meshroute.balance.request_key import chained, request_key
-from meshroute.balance.ring_hash import Ring, build
+from meshroute import Draws, Request, State
+from meshroute.balance import Ask, Pool, maglev, of_cluster, ring_hash
+from meshroute.balance import hosts as placing
+from meshroute.balance.request_key import chained
+from meshroute.balance.request_key import request_key as request_key_and_cookies
+from meshroute.balance.ring_hash import Ring
 from meshroute.balance.schedule import Schedule
 from meshroute.hashing import murmur64, rotate_left, xxhash64
 from meshroute.names import ClusterName, EndpointKey
@@ -30,6 +31,7 @@ from meshroute.table import (
     HashOnHeader,
     HashOnQuery,
     HashOnSourceIp,
+    HashPolicy,
     Health,
     LeastRequest,
     Maglev,
@@ -40,17 +42,36 @@ from meshroute.table import (
 )
 from tests.strategies.tables import U64, endpoints, policies, values
 
-NOBODY_BUSY: dict[EndpointKey, int] = {}
+CLUSTER = ClusterName("c")
 
 
 def hosts(count: int, weights: Sequence[int] = ()) -> tuple[Endpoint, ...]:
     return tuple(Endpoint(f"10.8.{i // 250}.{i % 250}", 80, weight=weights[i] if weights else 1) for i in range(count))
 
 
-def pick(policy: Policy, some: tuple[Endpoint, ...], ask: Ask) -> Endpoint:
-    picker = prepare(Cluster(ClusterName("c"), policy, some), some)
-    assert picker is not None
-    return some[picker.pick(ask)]
+def build(some: Sequence[Endpoint], sizes: RingHash) -> Ring:
+    return ring_hash.build(placing.hosts(some), sizes)
+
+
+def table_of(some: Sequence[Endpoint], size: int) -> list[int]:
+    return list(maglev.build(placing.hosts(some), size))
+
+
+def request_key(policies: Sequence[HashPolicy], request: Request) -> int | None:
+    return request_key_and_cookies(policies, request, Draws()).value
+
+
+def pool_of(policy: Policy, some: tuple[Endpoint, ...]) -> Pool:
+    """All that one priority of endpoints comes down to."""
+    pool = of_cluster(Cluster(CLUSTER, policy, some)).only
+    assert pool is not None
+    return pool
+
+
+def pick(policy: Policy, some: tuple[Endpoint, ...], asked: Ask) -> Endpoint:
+    pool = pool_of(policy, some)
+    assert pool.picker is not None
+    return pool.placed[pool.picker.pick(asked)].endpoint
 
 
 def ask(
@@ -60,7 +81,8 @@ def ask(
     key: int = 0,
     start: int = 0,
 ) -> Ask:
-    return Ask(Draws.of(given=draws), start, cursor, active or NOBODY_BUSY, key)
+    state = State({CLUSTER: cursor}, {CLUSTER: active or {}}, {CLUSTER: start}, {CLUSTER: cursor})
+    return Ask(Draws.of(given=draws), state, key)
 
 
 class TestBal1Health:
@@ -69,19 +91,19 @@ class TestBal1Health:
     @given(endpoints())
     def test_what_is_left_is_the_healthy_ones_in_order(self, some: tuple[Endpoint, ...]) -> None:
         """A sub-sequence, with nobody missing."""
-        assert list(usable(some)) == [one for one in some if one.health is Health.HEALTHY]
+        placed = [one.endpoint for one in pool_of(RoundRobin(), some).placed]
+        assert placed == [one for one in some if one.health is Health.HEALTHY]
 
     @given(endpoints(), policies, st.integers(0, 2**64 - 1), st.integers(0, 9))
     def test_no_policy_picks_a_sick_one(
         self, some: tuple[Endpoint, ...], policy: Policy, draw: int, cursor: int
     ) -> None:
         """Whatever is drawn; and nobody is picked where nobody is healthy."""
-        picker = prepare(Cluster(ClusterName("c"), policy, some), usable(some))
-        if picker is None:
-            assert not usable(some)
+        if pool_of(policy, some).picker is None:
+            assert all(one.health is not Health.HEALTHY for one in some)
         else:
             asked = ask({"priority": draw, "host.0": draw, "host.1": draw >> 3, "host.2": draw >> 7}, cursor, key=draw)
-            assert usable(some)[picker.pick(asked)].health is Health.HEALTHY
+            assert pick(policy, some, asked).health is Health.HEALTHY
 
 
 class TestRr1RoundRobin:
@@ -353,7 +375,7 @@ class TestMaglev1Filling:
     def test_the_table_is_the_one_that_the_words_give(self, weights: list[int], size: int) -> None:
         """Slot by slot, with and without weights."""
         some = hosts(len(weights), weights)
-        assert list(maglev.build(some, size)) == fill_by_hand(some, size)
+        assert (table_of(some, size)) == fill_by_hand(some, size)
 
     @pytest.mark.parametrize("size", [0, 1, 4, 9, 65536, 5_000_013])
     def test_sizes_that_are_no_prime_or_too_large_are_refused(self, size: int) -> None:
@@ -369,7 +391,7 @@ class TestMaglev2Lookup:
     def test_the_picker_looks_in_the_slot(self, weights: list[int], size: int, key: int) -> None:
         """The same as the table."""
         some = hosts(len(weights), weights)
-        assert pick(Maglev(size), some, ask(key=key)) == some[maglev.build(some, size)[key % size]]
+        assert pick(Maglev(size), some, ask(key=key)) == some[table_of(some, size)[key % size]]
 
 
 class TestMaglev3Order:
@@ -381,13 +403,13 @@ class TestMaglev3Order:
         change."""
         some = hosts(6, weights)
         shuffled = tuple(some[number] for number in order)
-        owners = [some[number].key for number in maglev.build(some, size)]
-        assert [shuffled[number].key for number in maglev.build(shuffled, size)] == owners
+        owners = [some[number].key for number in table_of(some, size)]
+        assert [shuffled[number].key for number in table_of(shuffled, size)] == owners
 
     @given(st.integers(1, 12), st.sampled_from(PRIMES))
     def test_equal_endpoints_are_at_most_one_slot_apart(self, count: int, size: int) -> None:
         """Also where there are more endpoints than slots."""
-        held = Counter(maglev.build(hosts(count), size))
+        held = Counter(table_of(hosts(count), size))
         slots = [held[number] for number in range(count)]
         assert max(slots) - min(slots) <= 1
 

@@ -439,7 +439,7 @@ class TestDr5HashPolicies:
         )
         assert {decision.subset, other.subset} == {"v1", "v2"}
         assert decision.pod == other.pod
-        assert request_key((USER, USER), request) != request_key((USER,), request)
+        assert request_key((USER, USER), request, mr.Draws()) != request_key((USER,), request, mr.Draws())
 
 
 class TestDr6Subsets:

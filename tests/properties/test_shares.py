@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from meshroute import Decision, Draws, MovedError, Request, Router, RoutingTable, Session, State, moved
 from meshroute.balance import maglev
+from meshroute.balance.hosts import hosts
 from meshroute.balance.ring_hash import build
 from meshroute.names import ClusterName, EndpointKey
 from meshroute.table import (
@@ -173,7 +174,7 @@ class TestShare3RandomKeys:
 def ring_points(asked: Router) -> Iterator[int]:
     for cluster in asked.table.clusters:
         assert isinstance(cluster.policy, RingHash)
-        yield from build(cluster.endpoints, cluster.policy).points
+        yield from build(hosts(cluster.endpoints), cluster.policy).points
 
 
 class TestShare4Horizon:
@@ -258,7 +259,7 @@ class TestShare5Moved:
     def test_a_small_table_is_counted_slot_by_slot(self) -> None:
         """Maglev of seven slots from three endpoints to two: by hand over the tables."""
         before, after = self.clusters(Maglev(7), (3, 2))
-        tables = [[one.endpoints[n].key for n in maglev.build(one.endpoints, 7)] for one in (before, after)]
+        tables = [[one.endpoints[n].key for n in maglev.build(hosts(one.endpoints), 7)] for one in (before, after)]
         expected = sum(draws_with_remainder(slot, 7) for slot in range(7) if tables[0][slot] != tables[1][slot])
         assert moved(before, after).total * ALL == expected
 

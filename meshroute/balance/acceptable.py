@@ -1,0 +1,78 @@
+"""What a proxy refuses of a table, all of it at once.
+
+Source    spec/table.md TABLE-2; envoyproxy/envoy: the validation rules of its configuration
+Inputs    a table, however it was made. Exactness: what is refused here, the real proxy refuses; what it serves, is
+          served.
+Errors    TableError with everything that is wrong.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from meshroute.table import Cluster, Endpoint, Forward, Maglev, RingHash, RoutingTable, TableError
+from meshroute.table.cluster import MAX_PRIORITY, MAX_WEIGHT
+
+
+def refuse_what_a_proxy_would(table: RoutingTable) -> None:
+    """Raises TableError for a table that a proxy would not load."""
+    if wrong := [*_listeners(table), *_names(table), *(text for one in table.clusters for text in _cluster(one))]:
+        raise TableError("; ".join(wrong))
+
+
+def _listeners(table: RoutingTable) -> Iterator[str]:
+    for port, count in Counter(one.port for one in table.listeners).items():
+        if count > 1:
+            yield f"two listeners have the same port {port}"
+    for listener in table.listeners:
+        for host in listener.virtual_hosts:
+            for route in host.routes:
+                if isinstance(route.action, Forward):
+                    weights = [one.weight for one in route.action.clusters]
+                    if sum(weights) <= 0 or min(weights) < 0:
+                        total = sum(weights)
+                        yield f"route `{route.name}` of `{host.name}`: the weights of its clusters sum to {total}"
+
+
+def _names(table: RoutingTable) -> Iterator[str]:
+    names = {one.name for one in table.clusters}
+    if len(names) < len(table.clusters):
+        yield "two clusters have the same name"
+    if table.local_cluster and table.local_cluster not in names:
+        yield f"the local cluster `{table.local_cluster}` does not exist"
+    for name in sorted(names):
+        if any(name[:at] in names for at, letter in enumerate(name) if letter == "#"):
+            yield f"cluster `{name}` is called like a part of another one: state could not tell their turns apart"
+
+
+def _cluster(cluster: Cluster) -> Iterator[str]:
+    where = f"cluster `{cluster.name}`"
+    for endpoint in cluster.endpoints:
+        yield from (f"{where}: endpoint `{endpoint.key}` has {what}" for what in _endpoint(endpoint))
+    twice = [
+        key
+        for key, count in Counter((w.priority, w.locality) for w in cluster.locality_weights or ()).items()
+        if count > 1
+    ]
+    yield from (
+        f"{where}: locality `{locality}` has two weights at priority {priority}" for priority, locality in twice
+    )
+    if cluster.locality_weights is not None and cluster.zone_aware != type(cluster.zone_aware)():
+        yield f"{where}: localities are balanced by weight or zone-aware, not both"
+    if isinstance(cluster.policy, (RingHash, Maglev)):
+        totals = Counter[tuple[int, str]]()
+        for endpoint in cluster.endpoints:
+            totals[endpoint.priority, endpoint.locality] += endpoint.weight
+        for (priority, locality), total in totals.items():
+            if total > MAX_WEIGHT:
+                yield f"{where}: locality `{locality}` weighs {total} at priority {priority}, above {MAX_WEIGHT}"
+
+
+def _endpoint(endpoint: Endpoint) -> Iterator[str]:
+    if not 1 <= endpoint.weight <= MAX_WEIGHT:
+        yield f"weight {endpoint.weight}, which must be from 1 to {MAX_WEIGHT}"
+    if not 0 <= endpoint.priority <= MAX_PRIORITY:
+        yield f"priority {endpoint.priority}, which must be from 0 to {MAX_PRIORITY}"
+    if not 0 <= endpoint.port <= 65535:
+        yield f"port {endpoint.port}, which must be from 0 to 65535"

@@ -1,0 +1,128 @@
+"""How much of the traffic each priority gets, and when a priority panics.
+
+Source    spec/priority.md PRIO-1, PRIO-2, PRIO-4; envoyproxy/envoy:
+          source/extensions/load_balancing_policies/common/load_balancer_impl.cc
+Inputs    for each priority, how many of its endpoints are in which health (or, weighted, how much weight is).
+Exactness whole percentages by integer division, in Envoy's order; the panic test alone is in IEEE doubles. The loads of
+          all priorities sum to 100.
+Errors    none. Priorities without any endpoint take part as empty ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from meshroute.table import Endpoint, Health
+
+
+class Counted(NamedTuple):
+    """One priority: all endpoints, and those that are healthy, degraded, draining; `weights` the same by weight."""
+
+    hosts: int
+    healthy: int
+    degraded: int
+    draining: int
+    healthy_weight: int
+    degraded_weight: int
+    counted_weight: int
+    """Of all that are not draining."""
+
+
+class Loads(NamedTuple):
+    """For each priority, the percentage for its healthy and for its degraded endpoints, and whether it panics."""
+
+    healthy: tuple[int, ...]
+    degraded: tuple[int, ...]
+    panics: tuple[bool, ...]
+
+
+def percent(value: float) -> int:
+    """A percentage as Envoy keeps it: a whole one, truncated after arithmetic in doubles.
+
+    >>> percent(50.0), percent(29.0), percent(33.6), percent(0.9)
+    (50, 28, 33, 0)
+    """
+    return int(100 * (value / 100.0))
+
+
+def counted(endpoints: Iterable[Endpoint]) -> Counted:
+    """The count of one priority's endpoints."""
+    some = tuple(endpoints)
+
+    def of(health: Health) -> tuple[int, int]:
+        weights = [one.weight for one in some if one.health is health]
+        return len(weights), sum(weights)
+
+    (healthy, healthy_weight), (degraded, degraded_weight) = of(Health.HEALTHY), of(Health.DEGRADED)
+    draining, draining_weight = of(Health.DRAINING)
+    return Counted(
+        len(some),
+        healthy,
+        degraded,
+        draining,
+        healthy_weight,
+        degraded_weight,
+        sum(one.weight for one in some) - draining_weight,
+    )
+
+
+def loads(priorities: Sequence[Counted], panic: int, overprovisioning: int, weighted: bool = False) -> Loads:
+    """The loads of at least one priority. `panic` is a whole percentage, `overprovisioning` one that may exceed 100."""
+    healthy, degraded = [], []
+    for one in priorities:
+        well, spared, all_of = one.healthy, one.degraded, one.hosts - one.draining
+        if weighted:
+            well, spared, all_of = one.healthy_weight, one.degraded_weight, one.counted_weight
+        healthy.append(min(100, overprovisioning * well // all_of) if all_of else 0)
+        degraded.append(min(100, overprovisioning * spared // all_of) if all_of else 0)
+    available = min(100, sum(healthy) + sum(degraded))
+    if available == 0 and min(100, panic) == 0:
+        return Loads(_all_for(0, len(priorities)), _none(len(priorities)), (False,) * len(priorities))
+    panics = tuple(available != 100 and _fit(one) < min(100, panic) for one in priorities)
+    if all(panics):
+        return Loads(_by_size(priorities), _none(len(priorities)), panics)
+    return Loads(*_divided(healthy, degraded, available), panics)
+
+
+def _fit(one: Counted) -> float:
+    """The percentage of a priority's endpoints that are healthy or degraded. Counts, even where weights decide."""
+    all_of = one.hosts - one.draining
+    return 100.0 * one.healthy / all_of + 100.0 * one.degraded / all_of if all_of else 0.0
+
+
+def _divided(
+    healthy: Sequence[int], degraded: Sequence[int], available: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """100 by what each can take: all healthy ones in order, then all degraded ones; the first gets what is left."""
+    left = 100
+    shares: list[list[int]] = []
+    for some in (healthy, degraded):
+        shares.append([])
+        for one in some:
+            taken = min(left, one * 100 // available)
+            left -= taken
+            shares[-1].append(taken)
+    if left:
+        # Something is available, so one of the two has somebody.
+        into, by = (shares[0], healthy) if any(healthy) else (shares[1], degraded)
+        into[next(number for number, one in enumerate(by) if one)] += left
+    return tuple(shares[0]), tuple(shares[1])
+
+
+def _by_size(priorities: Sequence[Counted]) -> tuple[int, ...]:
+    """In total panic: by the number of endpoints, whatever their health."""
+    total = sum(one.hosts for one in priorities)
+    if total == 0:
+        return _all_for(0, len(priorities))
+    shares = [100 * one.hosts // total for one in priorities]
+    shares[next(number for number, one in enumerate(priorities) if one.hosts)] += 100 - sum(shares)
+    return tuple(shares)
+
+
+def _all_for(number: int, size: int) -> tuple[int, ...]:
+    return tuple(100 if one == number else 0 for one in range(size))
+
+
+def _none(size: int) -> tuple[int, ...]:
+    return (0,) * size

