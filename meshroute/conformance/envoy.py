@@ -1,6 +1,6 @@
 """A routing table as Envoy configuration, so that the real proxy can be asked what the engine is asked.
 
-Source    spec/match.md, spec/route.md, spec/balance.md; envoyproxy/envoy: api/envoy/config/{route,cluster,listener}/v3
+Source    spec/match.md, spec/route.md, spec/balance.md, spec/subsets.md; envoyproxy/envoy: api/envoy/config
 Inputs    routing tables; each keeps its listeners and clusters to itself, so one proxy can serve many tables.
 Exactness what a table says is written down and nothing else is configured, but for what Istio sets for every proxy:
           panic threshold 0, paths with fragments accepted, RE2 programs of up to 32,768 instructions. Endpoints keep
@@ -29,6 +29,7 @@ from meshroute.table import (
     Cluster,
     Endpoint,
     Exact,
+    Fallback,
     Forward,
     HashFunction,
     HashOnCookie,
@@ -54,8 +55,11 @@ from meshroute.table import (
     RoundRobin,
     Route,
     RoutingTable,
+    Subsets,
+    SubsetSelector,
     TextMatch,
     VirtualHost,
+    WeightedCluster,
 )
 
 STREAM_HEADER: Final = "x-meshroute-stream"
@@ -237,15 +241,28 @@ def _action(table: int, action: Action, where: str) -> Json:
             if not 200 <= status <= 599:
                 raise RenderError(f"{where}: Envoy answers with a status from 200 to 599, not {status}")
             return {"direct_response": {"status": status, "body": {"inline_string": _text(body, where)}}}
-        case Forward(clusters, policies):
-            names = [_cluster_name(table, one.cluster) for one in clusters]
-            target: Json = {"cluster": names[0]}
-            if len(clusters) > 1:
-                weights = [{"name": name, "weight": one.weight} for name, one in zip(names, clusters, strict=True)]
+        case Forward(clusters, policies, metadata):
+            target: Json = {"cluster": _cluster_name(table, clusters[0].cluster)}
+            if len(clusters) > 1 or clusters[0].metadata:
+                weights = [_weighted(table, one) for one in clusters]
                 target = {"weighted_clusters": {"header_name": STREAM_HEADER, "clusters": weights}}
-            return {"route": {**target, "hash_policy": [_hash_policy(one, where) for one in policies]}}
+            hashed = [_hash_policy(one, where) for one in policies]
+            return {"route": {**target, **_metadata("metadata_match", metadata), "hash_policy": hashed}}
         case _:
             assert_never(action)
+
+
+def _weighted(table: int, one: WeightedCluster) -> Json:
+    return {
+        "name": _cluster_name(table, one.cluster),
+        "weight": one.weight,
+        **_metadata("metadata_match", one.metadata),
+    }
+
+
+def _metadata(field: str, metadata: Mapping[str, Any]) -> Json:
+    """What subsets go by, under the name that they look it up by."""
+    return {field: {"filter_metadata": {"envoy.lb": metadata}}} if metadata else {}
 
 
 def _hash_policy(policy: HashPolicy, where: str) -> Json:
@@ -273,8 +290,55 @@ def _cluster(table: int, cluster: Cluster) -> Json:
         "connect_timeout": "1s",
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "upstream_bind_config": {"source_address": {"address": "127.0.0.1", "port_value": 0}},
-        **_policy(cluster),
+        **(_policy(cluster) if cluster.subsets is None else _divided(cluster, cluster.subsets)),
         **_assignment(name, cluster),
+    }
+
+
+def _divided(cluster: Cluster, subsets: Subsets) -> Json:
+    """A policy for each subset. Only the extension knows redundant keys, and it wants the policy as an extension."""
+    if isinstance(cluster.policy, OriginalDestination):
+        raise RenderError(f"cluster `{cluster.name}`: Envoy has no subsets of clusters without endpoints")
+    policy = _policy(cluster)
+    config: Json = {
+        "fallback_policy": _constant(subsets.fallback),
+        "default_subset": subsets.default,
+        "subset_selectors": [_selector(one) for one in subsets.selectors],
+        "panic_mode_any": subsets.panic_any,
+        "list_as_any": subsets.list_as_any,
+        "metadata_fallback_policy": "FALLBACK_LIST" if subsets.fallback_list else "METADATA_NO_FALLBACK",
+        "locality_weight_aware": subsets.locality_weights,
+        "scale_locality_weight": subsets.scale_locality_weights,
+    }
+    if not subsets.redundant_keys:
+        return {**policy, "lb_subset_config": config}
+    inner = _extension(policy["lb_policy"].lower(), policy.get(f"{policy['lb_policy'].lower()}_lb_config", {}))
+    config = {**config, "allow_redundant_keys": True, "subset_lb_policy": {"policies": [inner]}}
+    return {"load_balancing_policy": {"policies": [_extension("subset", config)]}}
+
+
+def _selector(selector: SubsetSelector) -> Json:
+    return {
+        "keys": list(selector.keys),
+        "fallback_policy": "NOT_DEFINED" if selector.fallback is None else _constant(selector.fallback),
+        "fallback_keys_subset": list(selector.fallback_keys),
+        "single_host_per_subset": selector.single_host,
+    }
+
+
+def _constant(fallback: Fallback) -> str:
+    return fallback.replace("-", "_").upper()
+
+
+def _extension(name: str, config: Json) -> Json:
+    """A policy by the name of its extension; their fields are called as those that a cluster has for it."""
+    message = name.title().replace("_", "")
+    kind = f"type.googleapis.com/envoy.extensions.load_balancing_policies.{name}.v3.{message}"
+    return {
+        "typed_extension_config": {
+            "name": f"envoy.load_balancing_policies.{name}",
+            "typed_config": {"@type": kind, **config},
+        }
     }
 
 
@@ -326,6 +390,7 @@ def _endpoint(endpoint: Endpoint, where: str) -> Json:
         "endpoint": {"address": _address(endpoint.address, endpoint.port)},
         "health_status": "HEALTHY" if endpoint.health is Health.HEALTHY else "UNHEALTHY",
         "load_balancing_weight": endpoint.weight,
+        **_metadata("metadata", endpoint.metadata),
     }
 
 
