@@ -8,15 +8,30 @@ Errors    none. What traffic meets (no route, no cluster, no healthy host) is an
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
-from meshroute.balance import Around, Ask, ByLocality, ByZone, Pool, View, place, settle, view, weights_of
+from meshroute.balance import (
+    Around,
+    Ask,
+    ByLocality,
+    ByZone,
+    Placed,
+    Pool,
+    View,
+    of_one,
+    place,
+    settle,
+    view,
+    weights_of,
+)
 from meshroute.balance.acceptable import refuse_what_a_proxy_would
 from meshroute.balance.request_key import NO_KEY, Key, hashed, request_key
+from meshroute.balance.subsets import Division, Try, criteria_of, scaled
 from meshroute.decision import (
     CLOSED,
     FORWARDED,
@@ -27,7 +42,7 @@ from meshroute.decision import (
     Failed,
     Responded,
 )
-from meshroute.draws import KEY, PRIORITY, STREAM, Again, Draws
+from meshroute.draws import KEY, PRIORITY, STREAM, Again, Drawn, Draws
 from meshroute.match.index import Found, HostIndex
 from meshroute.match.scan import first_failure
 from meshroute.names import ClusterName, EndpointKey
@@ -39,8 +54,10 @@ from meshroute.table import (
     Forward,
     HashPolicy,
     Health,
+    Maglev,
     OriginalDestination,
     Respond,
+    RingHash,
     Route,
     RoutingTable,
     WeightedCluster,
@@ -59,6 +76,7 @@ from meshroute.trace import (
     RouteMatched,
     RouteSkipped,
     Step,
+    SubsetAsked,
     VirtualHostChosen,
 )
 
@@ -69,34 +87,69 @@ KEPT_VIEWS: Final = 256
 """How many sets of ejected endpoints a target keeps its view for; the oldest goes first."""
 
 
-class Target:
-    """A cluster made ready: its endpoints, and who of them may be chosen in their present health."""
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """A part of a cluster as its health is now, and which part it is; None for an undivided cluster."""
 
-    __slots__ = ("_around", "_views", "_weights", "cluster", "placed", "whole")
+    view: View
+    part: Try | None = None
+
+
+class Target:
+    """A cluster made ready: its endpoints, its parts, and who of them may be chosen in their present health."""
+
+    __slots__ = ("_around", "_division", "_views", "_weights", "_whole", "cluster", "hashes", "placed")
 
     def __init__(self, cluster: Cluster, around: Around) -> None:
         self.cluster: Final = cluster
         self.placed: Final = place(cluster.endpoints)
+        self.hashes: Final = isinstance(cluster.policy, (RingHash, Maglev))
         self._around: Final = around
         self._weights: Final = weights_of(cluster)
-        self.whole: Final = view(cluster, self.placed, around, self._weights)
-        self._views: Final[dict[tuple[EndpointKey, ...], View]] = {}
+        division = Division(cluster.subsets, cluster.endpoints) if cluster.subsets is not None else None
+        self._division: Final = division if division is not None and division.divided else None
+        self._views: Final[dict[tuple[str, tuple[EndpointKey, ...]], Asked]] = {}
+        self._whole: Final = None if self._division else (Asked(view(cluster, self.placed, around, self._weights)),)
 
-    def view(self, state: State) -> View:
-        """The cluster as it is in this state: endpoints that are ejected count as unhealthy."""
-        ejected = state.ejected.get(self.cluster.name)
-        if not ejected:
-            return self.whole
-        known = self._views.get(ejected)
-        if known is None:
+    def asked(self, state: State, action: Forward, chosen: WeightedCluster) -> Sequence[Asked]:
+        """The parts that are asked in this state, one after the other until one has somebody; endpoints that are
+        ejected count as unhealthy."""
+        ejected = state.ejected.get(self.cluster.name, ())
+        if self._division is None:
+            return self._whole if self._whole is not None and not ejected else (self._part(None, ejected),)
+        return [self._part(one, ejected) for one in self._division.tries(criteria_of(action, chosen))]
+
+    def _part(self, part: Try | None, ejected: tuple[EndpointKey, ...]) -> Asked:
+        key = (part.name if part is not None else "", ejected)
+        known = self._views.get(key)
+        if known is None or known.part != part:
             if len(self._views) >= KEPT_VIEWS:
                 self._views.pop(next(iter(self._views)))
-            placed = [
-                one._replace(endpoint=replace(one.endpoint, health=Health.UNHEALTHY)) if one.key in ejected else one
-                for one in self.placed
-            ]
-            known = self._views[ejected] = view(self.cluster, placed, self._around, self._weights)
+            known = self._views[key] = Asked(self._view(part, ejected), part)
         return known
+
+    def _view(self, part: Try | None, ejected: tuple[EndpointKey, ...]) -> View:
+        placed = [
+            one._replace(endpoint=replace(one.endpoint, health=Health.UNHEALTHY)) if one.key in ejected else one
+            for one in self.placed
+        ]
+        if part is None:
+            return view(self.cluster, placed, self._around, self._weights)
+        if part.single:
+            return of_one(self.cluster, placed[part.numbers[0]])
+        there = [placed[number] for number in part.numbers]
+        return view(self.cluster, there, self._around, self._weights_of(there), part.name)
+
+    def _weights_of(self, part: Sequence[Placed]) -> Mapping[tuple[int, str], int] | None:
+        """The weights of localities as a part has them: none, the same, or by how much of each locality it has."""
+        subsets = self.cluster.subsets
+        if self._weights is None or subsets is None or not subsets.locality_weights:
+            return None
+        if not subsets.scale_locality_weights:
+            return self._weights
+        here, all_of = (
+            Counter((one.endpoint.priority, one.endpoint.locality) for one in some) for some in (part, self.placed)
+        )
+        return {where: scaled(self._weights.get(where, 0), here[where], all_of[where]) for where in here}
 
 
 class Plan:
@@ -166,10 +219,8 @@ class Going(msgspec.Struct, frozen=True, gc=False):
 def _forward(plan: Plan, going: Going, state: State, draws: Draws, tell: Tell | None) -> Decision:
     """A cluster by weight, then an endpoint by the cluster's policy."""
     clusters = going.action.clusters
-    cluster = clusters[0].cluster
-    if len(clusters) > 1:
-        cluster = _draw_cluster(clusters, draws[STREAM], tell)
-    return _to_cluster(plan, going, cluster, state, draws, tell)
+    chosen = _draw_cluster(clusters, draws[STREAM], tell) if len(clusters) > 1 else clusters[0]
+    return _to_cluster(plan, going, chosen, state, draws, tell)
 
 
 def retry(
@@ -185,17 +236,19 @@ def retry(
     listener = plan.listeners.get(request.port)
     route = chosen_route(listener, request) if listener is not None else None
     action = route.action if route is not None else plan.otherwise
-    if not isinstance(action, Forward) or before.cluster not in {one.cluster for one in action.clusters}:
+    chosen = [one for one in action.clusters if one.cluster == before.cluster] if isinstance(action, Forward) else []
+    if not isinstance(action, Forward) or not chosen:
         raise ValueError(f"this request does not go to cluster `{before.cluster}`: it is not the one that was decided")
-    return _to_cluster(plan, Going(request, route, action, (*before.tried, at)), before.cluster, state, draws, tell)
+    return _to_cluster(plan, Going(request, route, action, (*before.tried, at)), chosen[0], state, draws, tell)
 
 
 def _to_cluster(
-    plan: Plan, going: Going, cluster: ClusterName, state: State, draws: Draws, tell: Tell | None
+    plan: Plan, going: Going, chosen: WeightedCluster, state: State, draws: Draws, tell: Tell | None
 ) -> Decision:
     """An endpoint of the cluster."""
     request, route, action, tried = going.request, going.route, going.action, going.tried
     name, rule = (route.name, route.rule) if route is not None else ("", None)
+    cluster = chosen.cluster
     target = plan.targets.get(cluster)
     if target is None:
         return Decision(NO_CLUSTER, request, name, rule, cluster, tried=tried)
@@ -203,17 +256,14 @@ def _to_cluster(
     if isinstance(target.cluster.policy, OriginalDestination):
         there = original_destination(request)
         return Decision(FORWARDED, request, name, rule, cluster, subset, there, tried=tried)
-    whom = target.view(state)
-    if tell is not None:
-        healthy = sum(one.endpoint.health is Health.HEALTHY for one in whom.placed)
-        tell.append(HostsNarrowed(cluster, len(whom.placed), healthy))
-    key = request_key(action.hash_policies, request, draws) if whom.hashes else NO_KEY
-    if tell is not None and whom.hashes:
+    key = request_key(action.hash_policies, request, draws) if target.hashes else NO_KEY
+    if tell is not None and target.hashes:
         _tell_key(action.hash_policies, request, key, draws, tell)
+    parts = target.asked(state, action, chosen)
     if tried:
-        picked = _pick_again(whom, key, action, state, draws, tried, tell)
+        picked = _pick_again(parts, key, action, state, draws, tried, tell)
     else:
-        picked = _pick(whom, Ask(draws, state, _number(key, draws) if whom.hashes else 0), tell)
+        picked = _pick(parts, key, state, draws, 0, tell)
     if picked is None:
         return Decision(dead_end(route), request, name, rule, cluster, subset, tried=tried)
     endpoint, effects = picked.pool.placed[picked.number].endpoint, picked.effects
@@ -240,8 +290,30 @@ class Picked(msgspec.Struct, frozen=True, gc=False):
         return self.pool.placed[self.number].key
 
 
-def _pick(whom: View, ask: Ask, tell: Tell | None) -> Picked | None:
-    """One endpoint: by priority, by locality, by policy. None where nobody may be chosen."""
+def _pick(
+    parts: Sequence[Asked], key: Key, state: State, draws: Drawn, attempt: int, tell: Tell | None
+) -> Picked | None:
+    """One endpoint: of the first part that has one, by priority, by locality, by policy. None where none may be
+    chosen. Each part that is asked has draws of its own."""
+    for number, asked in enumerate(parts):
+        named = Again(draws, f"s{number}") if number else draws
+        whom = asked.view
+        if tell is not None:
+            if asked.part is not None:
+                tell.append(SubsetAsked(asked.part.name, asked.part.because, len(asked.part.numbers)))
+            healthy = sum(one.endpoint.health is Health.HEALTHY for one in whom.placed)
+            tell.append(HostsNarrowed(len(whom.placed), healthy))
+        point = 0
+        if whom.hashes:
+            point = key.value if key.value is not None else named[KEY]
+        picked = _pick_of(whom, Ask(named, state, point, attempt), tell)
+        if picked is not None:
+            return picked
+    return None
+
+
+def _pick_of(whom: View, ask: Ask, tell: Tell | None) -> Picked | None:
+    """One endpoint of a part."""
     pool, before = whom.only, _NOTHING
     if pool is None:
         pool, before = _settle(whom, ask, tell)
@@ -272,7 +344,7 @@ def _settle(whom: View, ask: Ask, tell: Tell | None) -> tuple[Pool, tuple[Effect
 
 
 def _pick_again(
-    whom: View,
+    parts: Sequence[Asked],
     key: Key,
     action: Forward,
     state: State,
@@ -284,9 +356,7 @@ def _pick_again(
     attempts = action.retry_hosts.attempts if action.retry_hosts is not None else 0
     passed: tuple[Effect, ...] = ()
     for attempt in range(attempts + 1):
-        named = Again(draws, attempt) if attempt else draws
-        number = key.value if key.value is not None else named[KEY]
-        picked = _pick(whom, Ask(named, state, number, attempt), tell)
+        picked = _pick(parts, key, state, Again(draws, str(attempt)) if attempt else draws, attempt, tell)
         if picked is None:
             return None
         if picked.key not in tried or attempt == attempts:
@@ -309,7 +379,7 @@ def original_destination(request: Request) -> Endpoint | None:
     return Endpoint(request.destination_ip, request.port) if request.destination_ip else None
 
 
-def spans(clusters: Sequence[WeightedCluster]) -> Iterator[tuple[ClusterName, int, int, int]]:
+def spans(clusters: Sequence[WeightedCluster]) -> Iterator[tuple[WeightedCluster, int, int, int]]:
     """The clusters of a route, each with its span [low, high) of the remainders modulo the total, and the total.
 
     A weight of 0 spans nothing; a lone cluster spans everything.
@@ -318,23 +388,18 @@ def spans(clusters: Sequence[WeightedCluster]) -> Iterator[tuple[ClusterName, in
     high = 0
     for one in clusters:
         low, high = high, high + one.weight
-        yield one.cluster, low, high, total
+        yield one, low, high, total
 
 
-def _draw_cluster(clusters: Sequence[WeightedCluster], draw: int, tell: Tell | None) -> ClusterName:
+def _draw_cluster(clusters: Sequence[WeightedCluster], draw: int, tell: Tell | None) -> WeightedCluster:
     """The cluster into whose span the draw falls."""
-    for cluster, low, high, total in spans(clusters):
+    for one, low, high, total in spans(clusters):
         point = draw % total
         if point < high:
             if tell is not None:
-                tell.append(ClusterDrawn(cluster, draw, total, point, low, high))
-            return cluster
+                tell.append(ClusterDrawn(one.cluster, draw, total, point, low, high))
+            return one
     raise AssertionError("a point below the total lies in no span")
-
-
-def _number(key: Key, draws: Draws) -> int:
-    """The key, or the random number that stands in for it."""
-    return key.value if key.value is not None else draws[KEY]
 
 
 def _tell_key(policies: Sequence[HashPolicy], request: Request, key: Key, draws: Draws, tell: Tell) -> None:

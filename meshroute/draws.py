@@ -10,7 +10,7 @@ Errors    ValueError for numbers that are not unsigned 64-bit integers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 from xxhash import xxh64_intdigest
@@ -36,6 +36,12 @@ def host_choice(number: int) -> str:
     return f"host.{number}"
 
 
+class Drawn(Protocol):
+    """Random numbers by name, unsigned 64-bit."""
+
+    def __getitem__(self, name: str, /) -> int: ...
+
+
 class Draws(msgspec.Struct, frozen=True, gc=False):
     """Random values of one decision, unsigned 64-bit, each asked for by name.
 
@@ -54,7 +60,7 @@ class Draws(msgspec.Struct, frozen=True, gc=False):
                 raise ValueError(f"draw `{name}` must be an unsigned 64-bit integer, got {value}")
         return Draws(seed, ordinal, given or {})
 
-    def __getitem__(self, name: str) -> int:
+    def __getitem__(self, name: str, /) -> int:
         """The draw of that name: an unsigned 64-bit integer."""
         if self.given:
             value = self.given.get(name)
@@ -64,11 +70,11 @@ class Draws(msgspec.Struct, frozen=True, gc=False):
 
 
 class Again(msgspec.Struct, frozen=True, gc=False):
-    """The draws of a further pick of the same retry: each name with `/` and the number of the pick behind it."""
+    """The draws of a further pick for the same request: each name with `/` and what tells the pick from the first."""
 
-    draws: Draws
-    pick: int
+    draws: Drawn
+    pick: str
 
-    def __getitem__(self, name: str) -> int:
+    def __getitem__(self, name: str, /) -> int:
         """The draw of that name for this pick."""
         return self.draws[f"{name}/{self.pick}"]

@@ -9,7 +9,7 @@ Errors    InexactError where a probability has no value that we could compute (s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Final, Literal, TypeAlias
 
@@ -107,8 +107,8 @@ def _leaves(plan: Plan, request: Request, state: State, long_run: bool) -> Itera
     if isinstance(action, Respond):
         yield Fraction(1), Decision(Responded(action.status, action.body), request, name, rule), False
         return
-    for cluster, low, high, total in spans(action.clusters):
-        chance = span_chance(low, high, total)
+    for chosen, low, high, total in spans(action.clusters):
+        chance, cluster = span_chance(low, high, total), chosen.cluster
         target = plan.targets.get(cluster)
         if target is None:
             yield chance, Decision(NO_CLUSTER, request, name, rule, cluster), False
@@ -118,8 +118,9 @@ def _leaves(plan: Plan, request: Request, state: State, long_run: bool) -> Itera
             there = original_destination(request)
             yield chance, Decision(FORWARDED, request, name, rule, cluster, subset, there), False
             continue
-        key = _key(action, request) if target.whole.hashes else None
-        for part, endpoint, remembers in _endpoints(target.view(state), Odds(state, key, long_run)):
+        key = _key(action, request) if target.hashes else None
+        parts = [one.view for one in target.asked(state, action, chosen)]
+        for part, endpoint, remembers in _of_parts(parts, Odds(state, key, long_run)):
             outcome = FORWARDED if endpoint is not None else dead_end(route)
             yield chance * part, Decision(outcome, request, name, rule, cluster, subset, endpoint), remembers
 
@@ -129,6 +130,23 @@ def _key(action: Forward, request: Request) -> int | None:
     whom nobody knows where it is."""
     key = request_key(action.hash_policies, request, _NO_DRAWS)
     return None if key.cookies and not knows_its_ends(request) else key.value
+
+
+def _of_parts(parts: Sequence[View], odds: Odds) -> Iterator[tuple[Fraction, Endpoint | None, bool]]:
+    """Everybody who may be chosen of parts that are asked in turn, None for nobody of any of them."""
+    left, turns = Fraction(1), False
+    for whom in parts:
+        nobody = Fraction(0)
+        for chance, endpoint, remembers in _endpoints(whom, odds):
+            turns = turns or remembers
+            if endpoint is None:
+                nobody += chance
+            elif chance:
+                yield left * chance, endpoint, turns
+        left *= nobody
+        if not left:
+            return
+    yield left, None, turns
 
 
 def _endpoints(whom: View, odds: Odds) -> Iterator[tuple[Fraction, Endpoint | None, bool]]:

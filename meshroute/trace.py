@@ -83,11 +83,10 @@ class ClusterDrawn(msgspec.Struct, frozen=True, tag=True):
 
 
 class HostsNarrowed(msgspec.Struct, frozen=True, tag=True):
-    """Of the cluster's endpoints, how many are healthy now."""
+    """Of these endpoints, how many are healthy now."""
 
-    cluster: ClusterName
     endpoints: int
-    usable: int
+    healthy: int
 
 
 class PriorityChosen(msgspec.Struct, frozen=True, tag=True):

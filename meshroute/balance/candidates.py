@@ -22,7 +22,7 @@ from meshroute.balance import least_request, maglev, random_choice, ring_hash, r
 from meshroute.balance.bounded import Bounded
 from meshroute.balance.hosts import hosts
 from meshroute.balance.localities import Zones, effective, ordered, zones
-from meshroute.balance.picker import Ask, Members, Odds, Picker, span_chance
+from meshroute.balance.picker import Ask, Forgetful, Members, Odds, Picker, span_chance
 from meshroute.balance.priority import counted, loads, percent
 from meshroute.balance.round_robin import WeightedTurns
 from meshroute.draws import ZONE_GATE, ZONE_KEEP, ZONE_SPREAD
@@ -77,6 +77,23 @@ class Pool:
     def served_by(self, picker: Picker) -> Pool:
         """The same endpoints, chosen by another picker."""
         return Pool(self.cluster, self.placed, picker, self.locality)
+
+
+class _TheOne(Forgetful):
+    """The only endpoint of a subset that is to have one: it is not asked for its health."""
+
+    name: Final = "single host"
+    remembers: Final = False
+    draws_twice: Final = False
+
+    def pick(self, ask: Ask) -> int:
+        return 0
+
+    def chances(self, odds: Odds) -> Sequence[Fraction]:
+        return [Fraction(1)]
+
+    def how(self, ask: Ask) -> str:
+        return "the subset has no other"
 
 
 class ByLocality:
@@ -170,6 +187,12 @@ def of_cluster(cluster: Cluster, around: Around = ALONE) -> View:
     return view(cluster, place(cluster.endpoints), around, weights_of(cluster))
 
 
+def of_one(cluster: Cluster, one: Placed) -> View:
+    """An endpoint that serves in any case."""
+    hashes = isinstance(cluster.policy, (RingHash, Maglev))
+    return View((one,), hashes, (Band(0, 100, one.endpoint.priority, Which.ALL, Pool(cluster, (one,), _TheOne())),))
+
+
 def weights_of(cluster: Cluster) -> Mapping[tuple[int, str], int] | None:
     """The weights of its localities, by priority; None where they do not count."""
     if cluster.locality_weights is None:
@@ -185,6 +208,7 @@ class _Views:
         self.around: Final = around
         self.weights: Final = weights
         self.name: Final = name
+        self._part_name: Final = f"[{name}]" if name else ""
         self.panic: Final = percent(cluster.panic)
         self.hashes: Final = isinstance(cluster.policy, (RingHash, Maglev))
 
@@ -245,7 +269,7 @@ class _Views:
                 found.append((weight, self._pool(priority, which, _exposed(there, which), locality)))
         if not found:
             return None
-        source = f"{level(self.cluster.name, priority)}/{which}{self.name}:localities"
+        source = f"{level(self.cluster.name, priority)}/{which}{self._part_name}:localities"
         turns = WeightedTurns("locality turns", source, self.cluster.name, [weight for weight, _ in found])
         return ByLocality(turns, [pool for _, pool in found])
 
@@ -324,7 +348,7 @@ class _Views:
         if priority == 0 and which is Which.HEALTHY and locality is None and not self.name:
             return self.cluster.name
         where = "" if locality is None else f"@{locality}"
-        return f"{level(self.cluster.name, priority)}/{which}{self.name}{where}"
+        return f"{level(self.cluster.name, priority)}/{which}{self._part_name}{where}"
 
 
 def _exposed(placed: Sequence[Placed], which: Which) -> list[Placed]:

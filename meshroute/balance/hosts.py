@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from meshroute.names import wire
 from meshroute.table import Endpoint
 
 
@@ -25,8 +26,9 @@ class Hosts(NamedTuple):
 
 def hash_key(endpoint: Endpoint, hostnames: bool = False) -> str:
     """What stands for an endpoint: its own key if it has one, else its hostname if asked for, else `ip:port`."""
-    if endpoint.hash_key:
-        return endpoint.hash_key
+    own = endpoint.metadata.get("hash_key") if endpoint.metadata else None
+    if isinstance(own, str) and own:
+        return wire(own)
     return endpoint.hostname if hostnames else endpoint.key
 
 

@@ -13,14 +13,9 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
+from meshroute.draws import Drawn
 from meshroute.names import ClusterName, EndpointKey
 from meshroute.state import Effect, Source, State
-
-
-class Drawn(Protocol):
-    """Random numbers by name, unsigned 64-bit."""
-
-    def __getitem__(self, name: str, /) -> int: ...
 
 
 class Members(NamedTuple):

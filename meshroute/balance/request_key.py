@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple, assert_never
 
-from meshroute.balance.picker import Drawn
-from meshroute.draws import KEY
+from meshroute.draws import KEY, Drawn
 from meshroute.hashing import rotate_left, xxhash64
 from meshroute.names import canonical_ip, endpoint_key
 from meshroute.request import Request, cookie_value, query_value

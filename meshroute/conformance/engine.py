@@ -17,6 +17,7 @@ from meshroute.balance.hosts import hosts
 from meshroute.balance.request_key import request_key
 from meshroute.balance.ring_hash import build
 from meshroute.balance.schedule import Schedule
+from meshroute.balance.subsets import Division, criteria_of, scaled
 from meshroute.compile.pods import assumed_address, safe_name
 from meshroute.compile.resolve import covers, most_specific, resolve
 from meshroute.conformance import balancing
@@ -35,6 +36,7 @@ from meshroute.table import (
     RingHash,
     Route,
     RouteMatch,
+    Subsets,
     VirtualHost,
     WeightedCluster,
 )
@@ -187,6 +189,29 @@ def _moved(
     return f"{answer.total * 2**64}/{2**64}"
 
 
+def _tries(
+    subsets: Mapping[str, Any],
+    metadata: Sequence[Mapping[str, Any]],
+    criteria: Mapping[str, Any],
+    priorities: Sequence[int] = (),
+) -> list[dict[str, Any]]:
+    """The parts of a cluster that are asked, with the numbers of their endpoints; `single` where the policy is not."""
+    levels = priorities or [0] * len(metadata)
+    endpoints = [
+        Endpoint(f"10.8.0.{number}", 80, priority=level, metadata=one)
+        for number, (one, level) in enumerate(zip(metadata, levels, strict=True))
+    ]
+    tries = Division(msgspec.convert(subsets, Subsets), endpoints).tries(criteria)
+    return [
+        {"name": one.name, "numbers": list(one.numbers), **({"single": True} if one.single else {})} for one in tries
+    ]
+
+
+def _criteria(route: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+    chosen = WeightedCluster(ClusterName("c"), metadata=entry)
+    return dict(criteria_of(Forward((chosen,), metadata=route), chosen))
+
+
 def _fields(headers: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
     request = mr.Request.of("GET", "http://any/", [(name, value) for name, value in headers])
     return {name: list(request.fields[name]) for name, _ in request.headers}
@@ -215,6 +240,9 @@ _FUNCTIONS: Mapping[str, Any] = {
     "ring_share": lambda endpoints, minimum: [
         [owner for _, owner in _ring(endpoints, minimum)].count(number) for number in range(len(endpoints))
     ],
+    "subset_tries": _tries,
+    "subset_criteria": _criteria,
+    "subset_weight": lambda weight, part, whole: scaled(weight, part, whole),
     "resolve": lambda name, namespace: resolve(name, namespace),
     "covers": lambda host, name: covers(host, name),
     "most_specific": lambda hosts, name: most_specific(hosts, name),

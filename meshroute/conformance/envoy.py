@@ -1,6 +1,6 @@
 """A routing table as Envoy configuration, so that the real proxy can be asked what the engine is asked.
 
-Source    spec/match.md, spec/route.md, spec/balance.md; envoyproxy/envoy: api/envoy/config/{route,cluster,listener}/v3
+Source    spec/match.md, spec/route.md, spec/balance.md, spec/subsets.md; envoyproxy/envoy: api/envoy/config
 Inputs    routing tables; each keeps its listeners and clusters to itself, so one proxy can serve many tables.
 Exactness what a table says is written down and nothing else is configured, but for what Istio sets for every proxy:
           paths with fragments accepted, RE2 programs of up to 32,768 instructions. Endpoints keep their addresses,
@@ -32,6 +32,7 @@ from meshroute.table import (
     Cluster,
     Endpoint,
     Exact,
+    Fallback,
     Forward,
     HashFunction,
     HashOnCookie,
@@ -58,8 +59,11 @@ from meshroute.table import (
     Route,
     RoutingTable,
     SlowStart,
+    Subsets,
+    SubsetSelector,
     TextMatch,
     VirtualHost,
+    WeightedCluster,
     ZoneAware,
 )
 
@@ -256,15 +260,28 @@ def _action(table: int, action: Action, where: str) -> Json:
             if not 200 <= status <= 599:
                 raise RenderError(f"{where}: Envoy answers with a status from 200 to 599, not {status}")
             return {"direct_response": {"status": status, "body": {"inline_string": _text(body, where)}}}
-        case Forward(clusters, policies):
-            names = [_cluster_name(table, one.cluster) for one in clusters]
-            target: Json = {"cluster": names[0]}
-            if len(clusters) > 1:
-                weights = [{"name": name, "weight": one.weight} for name, one in zip(names, clusters, strict=True)]
+        case Forward(clusters, policies, metadata):
+            target: Json = {"cluster": _cluster_name(table, clusters[0].cluster)}
+            if len(clusters) > 1 or clusters[0].metadata:
+                weights = [_weighted(table, one) for one in clusters]
                 target = {"weighted_clusters": {"header_name": STREAM_HEADER, "clusters": weights}}
-            return {"route": {**target, "hash_policy": [_hash_policy(one, where) for one in policies]}}
+            hashed = [_hash_policy(one, where) for one in policies]
+            return {"route": {**target, **_metadata("metadata_match", metadata), "hash_policy": hashed}}
         case _:
             assert_never(action)
+
+
+def _weighted(table: int, one: WeightedCluster) -> Json:
+    return {
+        "name": _cluster_name(table, one.cluster),
+        "weight": one.weight,
+        **_metadata("metadata_match", one.metadata),
+    }
+
+
+def _metadata(field: str, metadata: Mapping[str, Any]) -> Json:
+    """What subsets go by, under the name that they look it up by."""
+    return {field: {"filter_metadata": {"envoy.lb": metadata}}} if metadata else {}
 
 
 def _hash_policy(policy: HashPolicy, where: str) -> Json:
@@ -298,7 +315,7 @@ def _cluster(table: int, cluster: Cluster) -> Json:
         "connect_timeout": "1s",
         "common_lb_config": _common(cluster),
         "upstream_bind_config": {"source_address": {"address": "127.0.0.1", "port_value": 0}},
-        **_policy(cluster),
+        **(_policy(cluster) if cluster.subsets is None else _divided(cluster, cluster.subsets)),
         **_assignment(name, cluster),
         **({"outlier_detection": _outliers(cluster.outliers)} if cluster.outliers is not None else {}),
     }
@@ -339,11 +356,62 @@ def _by_locality(cluster: Cluster) -> Json:
     return {"zone_aware_lb_config": said}
 
 
+def _divided(cluster: Cluster, subsets: Subsets) -> Json:
+    """A policy for each subset. Only the extension knows redundant keys, and it wants the policy as an extension; a
+    policy that is one wants the extension."""
+    if isinstance(cluster.policy, OriginalDestination):
+        raise RenderError(f"cluster `{cluster.name}`: Envoy has no subsets of clusters without endpoints")
+    policy = _policy(cluster)
+    config: Json = {
+        "fallback_policy": _constant(subsets.fallback),
+        "default_subset": subsets.default,
+        "subset_selectors": [_selector(one) for one in subsets.selectors],
+        "panic_mode_any": subsets.panic_any,
+        "list_as_any": subsets.list_as_any,
+        "metadata_fallback_policy": "FALLBACK_LIST" if subsets.fallback_list else "METADATA_NO_FALLBACK",
+        "locality_weight_aware": subsets.locality_weights,
+        "scale_locality_weight": subsets.scale_locality_weights,
+    }
+    if not subsets.redundant_keys and "lb_policy" in policy:
+        return {**policy, "lb_subset_config": config}
+    if "lb_policy" in policy:
+        name = policy["lb_policy"].lower()
+        policy = _typed(cluster, name, policy.get(f"{name}_lb_config", {}))
+    inner = policy["load_balancing_policy"]
+    config = {**config, "allow_redundant_keys": subsets.redundant_keys, "subset_lb_policy": inner}
+    return {"load_balancing_policy": {"policies": [_extension("subset", config)]}}
+
+
+def _selector(selector: SubsetSelector) -> Json:
+    return {
+        "keys": list(selector.keys),
+        "fallback_policy": "NOT_DEFINED" if selector.fallback is None else _constant(selector.fallback),
+        "fallback_keys_subset": list(selector.fallback_keys),
+        "single_host_per_subset": selector.single_host,
+    }
+
+
+def _constant(fallback: Fallback) -> str:
+    return fallback.replace("-", "_").upper()
+
+
+def _extension(name: str, config: Json) -> Json:
+    """A policy by the name of its extension; their fields are called as those that a cluster has for it."""
+    message = name.title().replace("_", "")
+    kind = f"type.googleapis.com/envoy.extensions.load_balancing_policies.{name}.v3.{message}"
+    return {
+        "typed_extension_config": {
+            "name": f"envoy.load_balancing_policies.{name}",
+            "typed_config": {"@type": kind, **config},
+        }
+    }
+
+
 def _policy(cluster: Cluster) -> Json:
     match cluster.policy:
         case RoundRobin(slow):
             if _needs_a_typed_policy(cluster):
-                return _typed(cluster, "round_robin.v3.RoundRobin", _slow_start(slow))
+                return _typed(cluster, "round_robin", _slow_start(slow))
             return {"lb_policy": "ROUND_ROBIN", "round_robin_lb_config": _slow_start(slow)}
         case LeastRequest(choices, bias, full_scan, slow):
             asked: Json = {
@@ -353,11 +421,11 @@ def _policy(cluster: Cluster) -> Json:
             }
             if _needs_a_typed_policy(cluster):
                 asked["selection_method"] = "FULL_SCAN" if full_scan else "N_CHOICES"
-                return _typed(cluster, "least_request.v3.LeastRequest", asked)
+                return _typed(cluster, "least_request", asked)
             return {"lb_policy": "LEAST_REQUEST", "least_request_lb_config": asked}
         case RandomChoice():
             if _needs_a_typed_policy(cluster):
-                return _typed(cluster, "random.v3.Random", {})
+                return _typed(cluster, "random", {})
             return {"lb_policy": "RANDOM"}
         case RingHash(minimum, maximum, function):
             ring = {"minimum_ring_size": minimum, "maximum_ring_size": maximum, "hash_function": _FUNCTIONS[function]}
@@ -371,15 +439,13 @@ def _policy(cluster: Cluster) -> Json:
             assert_never(cluster.policy)
 
 
-def _typed(cluster: Cluster, kind: str, asked: Json) -> Json:
+def _typed(cluster: Cluster, name: str, asked: Json) -> Json:
     """A policy as an extension."""
-    config = {"@type": f"{_POLICIES}.{kind}", **asked}
     if by_locality := _by_locality(cluster):
-        config["locality_lb_config"] = by_locality
-    return {"load_balancing_policy": {"policies": [{"typed_extension_config": {"name": kind, "typed_config": config}}]}}
+        asked = {**asked, "locality_lb_config": by_locality}
+    return {"load_balancing_policy": {"policies": [_extension(name, asked)]}}
 
 
-_POLICIES: Final = "type.googleapis.com/envoy.extensions.load_balancing_policies"
 _FUNCTIONS: Final[Mapping[HashFunction, str]] = {
     HashFunction.XX_HASH: "XX_HASH",
     HashFunction.MURMUR_HASH_2: "MURMUR_HASH_2",
@@ -455,14 +521,12 @@ def _endpoint(endpoint: Endpoint, where: str) -> Json:
         raise RenderError(f"{where}: not an IP address") from error
     if endpoint.weight < 1:
         raise RenderError(f"{where}: a weight is at least 1")
-    rendered: Json = {
+    return {
         "endpoint": {"address": _address(endpoint.address, endpoint.port)},
         "health_status": endpoint.health.name,
         "load_balancing_weight": endpoint.weight,
+        **_metadata("metadata", endpoint.metadata),
     }
-    if endpoint.hash_key:
-        rendered["metadata"] = {"filter_metadata": {"envoy.lb": {"hash_key": _text(endpoint.hash_key, where)}}}
-    return rendered
 
 
 def _address(address: str, port: int) -> Json:

@@ -28,7 +28,8 @@ class SubsetSelector(msgspec.Struct, frozen=True, gc=False, forbid_unknown_field
     """Endpoints that have all of `keys` form one subset for each combination of values.
 
     `fallback` None leaves it to the cluster; `fallback_keys` are the keys that `KEYS_SUBSET` keeps, fewer than `keys`.
-    With `single_host`, a subset has the first of its endpoints only.
+    With `single_host`, a subset has the first of its endpoints only, and that one answers even when it is sick. (A
+    proxy takes a selector without keys too, and never uses it.)
     """
 
     keys: tuple[str, ...]
@@ -53,7 +54,8 @@ class Subsets(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True,
     `default` selects the endpoints of `DEFAULT_SUBSET`; `panic_any` asks all endpoints where the fallback has nobody;
     `list_as_any` takes an endpoint's list as each of its elements; `fallback_list` tries the structs that a request's
     criterion of that name lists, one after the other; `redundant_keys` lets a selector match fewer keys than a request
-    has. `locality_weights` passes the localities' weights on, `scale_locality_weights` by how many endpoints of a
+    has. Without selectors nothing is divided, unless there may be redundant keys: then all is left to the fallback.
+    `locality_weights` passes the localities' weights on, `scale_locality_weights` by how many endpoints of a
     locality are in the subset.
     """
 

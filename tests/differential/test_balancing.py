@@ -71,7 +71,7 @@ def random_cluster(rng: Random, number: int, policy: Policy) -> Cluster:
                     weight=1 if equal else rng.choice((1, 2, 3, 7, 50)),
                     priority=priority,
                     locality=locality,
-                    hash_key=f"key-{rng.randrange(10**6)}" if rng.random() < 0.1 else "",
+                    metadata={"hash_key": f"key-{rng.randrange(10**6)}"} if rng.random() < 0.1 else {},
                 )
                 for at in range(rng.choice((1, 2, 3, 5)))
             ]
