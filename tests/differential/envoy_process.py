@@ -141,6 +141,17 @@ class Envoy:
         except (OSError, EnvoyError) as error:
             raise EnvoyError(f"{request!r}: {error}\n{self._said()}") from error
 
+    def admin(self, path: str) -> bytes:
+        """What the admin interface says; its main thread has then done what came before."""
+        status, body = self._get(path)
+        if status != 200:
+            raise EnvoyError(f"{path}: {status} {body!r}\n{self._said()}")
+        return body
+
+    def wait(self, condition: Callable[[], bool], what: str) -> None:
+        """Look until the condition holds."""
+        self._wait(condition, what)
+
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + PATIENCE
         while not condition():
