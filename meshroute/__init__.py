@@ -21,6 +21,8 @@
 """
 
 from meshroute.analysis.moved import Moved, MovedError, find_cluster, moved
+from meshroute.balance.bounded import InexactError
+from meshroute.balance.outlier import Event
 from meshroute.compile.viewpoint import MeshConfig, Sidecar
 from meshroute.decision import Decision, Failed, Forwarded, Outcome, Redirected, Responded
 from meshroute.diagnostics import Code, Diagnostic, ManifestError, Severity, SourceRef
@@ -38,8 +40,10 @@ __all__ = [
     "Decision",
     "Diagnostic",
     "Draws",
+    "Event",
     "Failed",
     "Forwarded",
+    "InexactError",
     "ManifestError",
     "Mesh",
     "MeshConfig",

@@ -11,12 +11,14 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from meshroute.balance.outlier import Event
 from meshroute.decide import Plan, decide, retry
 from meshroute.decision import Decision
 from meshroute.draws import Draws
+from meshroute.history import answered, elapsed
 from meshroute.request import Request
 from meshroute.shares import Horizon, Shares, shares
-from meshroute.state import State
+from meshroute.state import Effect, State
 from meshroute.table import RoutingTable
 from meshroute.trace import Step
 
@@ -48,6 +50,25 @@ class Router:
         steps: list[Step] | None = [] if explain else None
         decision = retry(self._plan, request, before, state, draws, steps)
         return replace(decision, trace=tuple(steps)) if steps else decision
+
+    def answered(
+        self, decision: Decision, what: int | Event = 200, state: State = _FRESH, draws: Draws = _FIRST
+    ) -> tuple[Effect, ...]:
+        """The effects of a forwarded request's end: `what` is the upstream's status, or an `Event` where there is none.
+
+        Raises ValueError for a decision that forwarded nothing.
+        """
+        return answered(self._plan, decision, what, state, draws)
+
+    def watches(self, decision: Decision) -> bool:
+        """Whether outlier detection looks at how the request of this decision ends."""
+        target = self._plan.targets.get(decision.cluster) if decision.cluster is not None else None
+        return target is not None and target.cluster.outliers is not None and decision.endpoint is not None
+
+    def elapsed(self, now: int, state: State = _FRESH, draws: Draws = _FIRST) -> tuple[Effect, ...]:
+        """The effects of time until `now`, in milliseconds since the proxy started: endpoints that were put aside come
+        back. Raises ValueError where it is later already."""
+        return elapsed(self._plan, state, now, draws)
 
     def shares(self, request: Request, state: State = _FRESH, *, horizon: Horizon = "next") -> Shares:
         """The exact probability of everything that can become of the request, as fractions. See `Shares`.

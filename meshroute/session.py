@@ -1,7 +1,8 @@
 """Session: `decide` folded in place, for loops.
 
 Source    spec/state.md STATE-4
-Inputs    a router and a seed. Each decision draws as `Draws.of(seed, ordinal)`, ordinals counting from 0.
+Inputs    a router and a seed. Each decision draws as `Draws.of(seed, ordinal)`, ordinals counting from 0; so does each
+          answer that outlier detection watches.
 Exactness the same decisions and the same state as folding `decide` and `State.after` by hand, by property.
 Errors    StateError for finishing what was never started, or finishing it twice.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from meshroute.balance.outlier import Event
 from meshroute.decision import Decision
 from meshroute.draws import Draws
 from meshroute.request import Request
@@ -46,12 +48,19 @@ class Session:
         self.apply(decision.effects)
         return decision
 
-    def finish(self, decision: Decision, status: int = 200, seconds: float = 0.0) -> None:
-        """The request of this decision has ended, with the upstream's status, after so many seconds.
+    def finish(self, decision: Decision, status: int | Event = 200, seconds: float = 0.0) -> None:
+        """The request of this decision has ended, with the upstream's status or an `Event`, after so many seconds.
 
-        No policy goes by status and seconds yet: outlier detection will, and callers need not change for it.
+        No policy goes by the seconds yet. Time passes by `advance` alone.
         """
-        self.apply(decision.finished())
+        if self.router.watches(decision):  # and may draw: whether a verdict is carried out
+            self.apply(self.router.answered(decision, status, self._ledger.live, self._draws()))
+        else:
+            self.apply(decision.finished())
+
+    def advance(self, now: int) -> None:
+        """It is `now`, in milliseconds since the proxy started. Raises ValueError where it is later already."""
+        self.apply(self.router.elapsed(now, self._ledger.live, Draws(self.seed, self.ordinal)))
 
     def apply(self, effects: Iterable[Effect]) -> None:
         """Let these happen: time that passes, endpoints that come. Raises StateError."""

@@ -1,6 +1,6 @@
 """State: what a data plane remembers between requests, and the effects that change it.
 
-Source    spec/state.md STATE-1 to STATE-7
+Source    spec/state.md STATE-1 to STATE-8
 Inputs    effects, from decisions and from the caller who knows when a request ends. Times are whole milliseconds since
           the proxy started.
 Exactness `after` returns the next state and leaves this one as it is. Counts never go below 0.
@@ -17,6 +17,7 @@ from typing import TypeAlias, assert_never
 import msgspec
 
 from meshroute.names import ClusterName, EndpointKey
+from meshroute.record import HostRecord
 
 Source: TypeAlias = str
 """A list of endpoints that takes turns of its own: a cluster's name for the healthy endpoints of its priority 0, else
@@ -102,6 +103,21 @@ class Returned(msgspec.Struct, frozen=True, tag=True, gc=False):
     endpoint: EndpointKey
 
 
+class Recorded(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """What outlier detection now remembers of the endpoint."""
+
+    cluster: ClusterName
+    endpoint: EndpointKey
+    record: HostRecord
+
+
+class Ticked(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """When outlier detection last looked at the cluster."""
+
+    cluster: ClusterName
+    at: int
+
+
 class CookieIssued(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The answer sets this cookie. It is the client who remembers it."""
 
@@ -132,6 +148,8 @@ Effect: TypeAlias = (
     | RequestFinished
     | Ejected
     | Returned
+    | Recorded
+    | Ticked
     | CookieIssued
     | TimePassed
     | Joined
@@ -148,7 +166,8 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     balancer drew when it was made, by source or by cluster, 0 where none is given (a real proxy draws one, and nobody
     can see it from outside). `active` counts the requests in flight by cluster and endpoint, no entry for 0. `now` is
     the time; `joined` when an endpoint came (those that are not named: at 0), `refreshed` when a cluster last changed.
-    `ejected` are the endpoints that are left out for a while, in ascending order.
+    `ejected` are the endpoints that are left out for a while, in ascending order; `records` what outlier detection
+    remembers of endpoints, no entry for nothing, and `ticked` when it last looked at each cluster.
     """
 
     cursors: Mapping[Source, int] = {}
@@ -160,6 +179,8 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     joined: Mapping[ClusterName, Mapping[EndpointKey, int]] = {}
     refreshed: Mapping[Source, Refresh] = {}
     ejected: Mapping[ClusterName, tuple[EndpointKey, ...]] = {}
+    records: Mapping[ClusterName, Mapping[EndpointKey, HostRecord]] = {}
+    ticked: Mapping[ClusterName, int] = {}
 
     def active_on(self, cluster: ClusterName) -> Mapping[EndpointKey, int]:
         """Requests in flight by endpoint of a cluster; no entry for an idle one."""
@@ -183,6 +204,7 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _AT_FIRST = Refresh()
+_NOTHING = HostRecord()
 
 
 def level(cluster: ClusterName, priority: int) -> Source:
@@ -193,7 +215,19 @@ def level(cluster: ClusterName, priority: int) -> Source:
 class Ledger:
     """The same in place, for loops: the one definition of what effects do. `live` is a State over its very maps."""
 
-    __slots__ = ("_active", "_cursors", "_ejected", "_joined", "_queues", "_refreshed", "_starts", "_turns", "live")
+    __slots__ = (
+        "_active",
+        "_cursors",
+        "_ejected",
+        "_joined",
+        "_queues",
+        "_records",
+        "_refreshed",
+        "_starts",
+        "_ticked",
+        "_turns",
+        "live",
+    )
 
     def __init__(self, state: State) -> None:
         self._cursors = dict(state.cursors)
@@ -206,6 +240,8 @@ class Ledger:
         self._joined = {cluster: dict(times) for cluster, times in state.joined.items()}
         self._refreshed = dict(state.refreshed)
         self._ejected = dict(state.ejected)
+        self._records = {cluster: dict(records) for cluster, records in state.records.items()}
+        self._ticked = dict(state.ticked)
         self.live = self._over(state.now)
 
     def state(self) -> State:
@@ -220,6 +256,8 @@ class Ledger:
             joined={cluster: dict(times) for cluster, times in self._joined.items()},
             refreshed=dict(self._refreshed),
             ejected=dict(self._ejected),
+            records={cluster: dict(records) for cluster, records in self._records.items()},
+            ticked=dict(self._ticked),
         )
 
     def apply(self, effect: Effect) -> None:
@@ -256,6 +294,10 @@ class Ledger:
                 self._ejected[cluster] = left
                 if not left:
                     del self._ejected[cluster]
+            case Recorded(cluster, endpoint, record):
+                self._record(cluster, endpoint, record)
+            case Ticked(cluster, at):
+                self._ticked[cluster] = at
             case CookieIssued():
                 pass
             case _:
@@ -272,6 +314,8 @@ class Ledger:
             self._joined,
             self._refreshed,
             self._ejected,
+            self._records,
+            self._ticked,
         )
 
     def _finish(self, cluster: ClusterName, endpoint: EndpointKey) -> None:
@@ -285,6 +329,14 @@ class Ledger:
             del counts[endpoint]
             if not counts:
                 del self._active[cluster]
+
+    def _record(self, cluster: ClusterName, endpoint: EndpointKey, record: HostRecord) -> None:
+        records = self._records.setdefault(cluster, {})
+        records[endpoint] = record
+        if record == _NOTHING:
+            del records[endpoint]
+            if not records:
+                del self._records[cluster]
 
     def _refresh(self, cluster: ClusterName, priority: int | None, starts: Mapping[Source, int]) -> None:
         """Forget the schedules and queues of a priority, or of all of them, and remember when."""

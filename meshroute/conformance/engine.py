@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 import meshroute as mr
-from meshroute.balance import maglev
+from meshroute.balance import maglev, outlier
 from meshroute.balance.hosts import hosts
 from meshroute.balance.request_key import request_key
 from meshroute.balance.ring_hash import build
@@ -25,13 +25,15 @@ from meshroute.diagnostics import Diagnostic
 from meshroute.hashing import murmur64, xxhash64
 from meshroute.load import load_text
 from meshroute.match.re2 import Re2SyntaxError, compile_full
-from meshroute.names import ClusterName
+from meshroute.names import ClusterName, EndpointKey
+from meshroute.record import HostRecord
 from meshroute.table import (
     Cluster,
     Endpoint,
     Forward,
     HashPolicy,
     Listener,
+    OutlierDetection,
     Policy,
     RingHash,
     Route,
@@ -224,6 +226,42 @@ def _full_match(pattern: str, subject: str) -> dict[str, Any]:
         return {"accepted": False, "reason": error.reason}
 
 
+def _outlier(
+    config: Mapping[str, Any],
+    hosts: int,
+    events: Sequence[Mapping[str, Any]],
+    until: int = 0,
+    draws: Mapping[str, int] | None = None,
+) -> list[tuple[Any, ...]]:
+    """What happens to hosts 0 to n - 1, as (time, host, what, why). Ticks come before what has the same time."""
+    asked = msgspec.convert(config, OutlierDetection)
+    keys = [EndpointKey(f"host-{number}") for number in range(hosts)]
+    records: dict[EndpointKey, HostRecord] = {}
+    happened: list[tuple[Any, ...]] = []
+    ticked_at = 0
+
+    def note(at: int, verdict: outlier.Verdict) -> None:
+        records.update(verdict.records)
+        happened.extend((at, keys.index(one), "returned") for one in verdict.returned)
+        happened.extend((at, keys.index(one.endpoint), one.consequence, one.reason) for one in verdict.detected)
+
+    for ordinal, event in enumerate((*events, {"at": until, "host": 0, "what": []})):
+        draw = mr.Draws.of(0, ordinal, draws).__getitem__
+        passed = outlier.elapsed(asked, keys, records, ticked_at, event["at"], draw)
+        ticked_at = passed.ticked_at
+        for at, verdict in passed.ticks:
+            note(at, verdict)
+        host = keys[event["host"]]
+        reports = event["what"] if isinstance(event["what"], list) else [event["what"]]
+        for what in reports * event.get("times", 1):
+            if what == "recovered":
+                note(event["at"], outlier.recovered(asked, records, host, event["at"]))
+            else:
+                outcome = what if isinstance(what, int) else outlier.Event(what)
+                note(event["at"], outlier.answered(asked, keys, records, host, outcome, event["at"], draw))
+    return happened
+
+
 _FUNCTIONS: Mapping[str, Any] = {
     "xxh64": lambda text, seed=0: xxhash64(text.encode(), seed),
     "murmur64": lambda text: murmur64(text.encode()),
@@ -248,6 +286,8 @@ _FUNCTIONS: Mapping[str, Any] = {
     "most_specific": lambda hosts, name: most_specific(hosts, name),
     "safe_name": lambda number, length: safe_name(number, length),
     "assumed_address": lambda pod: assumed_address(pod, ()),
+    "outlier": _outlier,
+    "success_rate_limit": outlier.success_rate_limit,
     "re2_full_match": _full_match,
     **balancing.FUNCTIONS,
     "canonical_table": lambda table: mr.RoutingTable.from_json(msgspec.json.encode(table)).to_json(),

@@ -7,7 +7,11 @@ Errors    ValueError for numbers that a proxy refuses.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
+
+MAX_COUNT: Final = 2**32 - 1
 
 
 class OutlierDetection(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
@@ -40,6 +44,7 @@ class OutlierDetection(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fie
     failure_percentage_threshold: int = 85
     failure_percentage_minimum_hosts: int = 5
     failure_percentage_request_volume: int = 50
+    successful_active_health_check_uneject_host: bool = True
 
     def __post_init__(self) -> None:
         wrong = [
@@ -54,6 +59,9 @@ class OutlierDetection(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fie
         for name in ("interval", "base_ejection_time", "max_ejection_time"):
             if getattr(self, name) == 0:
                 wrong.append(f"{name} must be above 0")
+        for name in self.__struct_fields__:
+            if not name.endswith(("interval", "_time", "_jitter")) and getattr(self, name) > MAX_COUNT:
+                wrong.append(f"{name} is at most {MAX_COUNT}, got {getattr(self, name)}")
         if self.max_ejection_time is not None and 0 < self.max_ejection_time < self.base_ejection_time:
             wrong.append(
                 f"max_ejection_time {self.max_ejection_time} is below base_ejection_time {self.base_ejection_time}"

@@ -53,14 +53,14 @@ class Connection:
     """A kept-alive connection, opened when it is needed. Requests go out byte for byte as they are given."""
 
     def __init__(self, port: int) -> None:
-        self._port: Final = port
+        self.port: Final = port
         self._socket: socket.socket | None = None
         self._unread = b""
 
     def ask(self, request: bytes) -> Answer:
         """One request, one answer."""
         if self._socket is None:
-            self._socket = socket.create_connection(("127.0.0.1", self._port), PATIENCE)
+            self._socket = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._unread = b""
         self._socket.sendall(request)
@@ -80,6 +80,11 @@ class Connection:
         elif self._unread:
             raise EnvoyError(f"something follows the answer: {self._unread!r}")
         return Answer(status, headers, body)
+
+    def ends(self) -> tuple[tuple[str, int], tuple[str, int]]:
+        """The address and port of the client, and of the proxy, once something was asked."""
+        assert self._socket is not None
+        return self._socket.getsockname(), self._socket.getpeername()
 
     def close(self) -> None:
         """Leave nothing open."""
@@ -104,6 +109,7 @@ class Envoy:
         self._log: Final = folder / "envoy.log"
         self._admin: Final = folder / "admin"
         self._connections: Final[dict[str, Connection]] = {}
+        self._others: Final[list[Connection]] = []
         self._process: subprocess.Popen[bytes]
         self._config.write_text(json.dumps(bootstrap), "utf-8")
         self._admin.unlink(missing_ok=True)  # the folder may have served an Envoy before
@@ -130,9 +136,15 @@ class Envoy:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for connection in self._connections.values():
+        for connection in (*self._connections.values(), *self._others):
             connection.close()
         self._stop()
+
+    def connect(self, listener: str) -> Connection:
+        """A connection of its own to one of the listeners."""
+        connection = Connection(self._connections[listener].port)
+        self._others.append(connection)
+        return connection
 
     def ask(self, listener: str, request: bytes) -> Answer:
         """A request to one of the listeners, over a connection that is kept from one to the next."""
@@ -140,6 +152,17 @@ class Envoy:
             return self._connections[listener].ask(request)
         except (OSError, EnvoyError) as error:
             raise EnvoyError(f"{request!r}: {error}\n{self._said()}") from error
+
+    def admin(self, path: str) -> bytes:
+        """What the admin interface says; its main thread has then done what came before."""
+        status, body = self._get(path)
+        if status != 200:
+            raise EnvoyError(f"{path}: {status} {body!r}\n{self._said()}")
+        return body
+
+    def wait(self, condition: Callable[[], bool], what: str) -> None:
+        """Look until the condition holds."""
+        self._wait(condition, what)
 
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + PATIENCE

@@ -8,23 +8,28 @@ in a thousand million runs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Any, Final, Self
 
 import pytest
 from msgspec.structs import replace
 
-from meshroute import Request, Router, State
+from meshroute import Decision, Request, Router, RoutingTable, State
 from meshroute.conformance.envoy import render
 from meshroute.names import ClusterName
 from meshroute.state import level
 from meshroute.table import (
     Cluster,
     Endpoint,
+    Exact,
+    Forward,
     HashFunction,
+    HashOnCookie,
+    HashOnFilterState,
     HashOnHeader,
     Health,
     LeastRequest,
@@ -32,15 +37,22 @@ from meshroute.table import (
     Maglev,
     Policy,
     RandomChoice,
+    RetryHosts,
     RingHash,
     RoundRobin,
+    Route,
+    RouteMatch,
+    SlowStart,
+    WeightedCluster,
     ZoneAware,
 )
-from tests.differential.compare import Case, differences, envoys, report, to_each
+from tests.differential.compare import Case, differences, envoys, one_listener, report, to_each
 from tests.differential.conftest import Tally
-from tests.differential.envoy_process import Envoy, envoy_path
+from tests.differential.envoy_process import PATIENCE, Answer, Envoy, envoy_path
+from tests.differential.upstreams import Upstreams
 from tests.differential.worlds import Sent
 
+HOST_HEADER: Final = "x-meshroute-host"
 CHANCE: Final = Fraction(1, 10**9)
 """How often a comparison of counts with shares may fail although both engines agree."""
 HEALTHS: Final = (Health.HEALTHY, Health.HEALTHY, Health.HEALTHY, *Health)
@@ -311,3 +323,283 @@ def _localities(router: Router, cluster: Cluster, state: State, count: int) -> l
 
 def _many(rng: Random, count: int) -> Iterator[int]:
     return (rng.randrange(2**32) for _ in range(count))
+
+
+def answering(table: RoutingTable, more: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The table rendered for hosts that do answer: on loopback they can. Answers name the host; `more` goes into every
+    route."""
+    bootstrap = render([table])
+    for listener in bootstrap["static_resources"]["listeners"]:
+        manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+        (host,) = manager["route_config"]["virtual_hosts"]
+        host["response_headers_to_add"] = [{"header": {"key": HOST_HEADER, "value": "%UPSTREAM_HOST%"}}]
+        for route in host["routes"]:
+            route["route"].update(more)
+    return bootstrap
+
+
+def local(ports: Sequence[int], weights: Sequence[int]) -> tuple[Endpoint, ...]:
+    return tuple(Endpoint("127.0.0.1", port, weight=weight) for port, weight in zip(ports, weights, strict=True))
+
+
+class Held:
+    """Requests that stay open: one connection for each, over which its answer comes."""
+
+    def __init__(self, envoy: Envoy, upstreams: Upstreams) -> None:
+        self._envoy: Final = envoy
+        self._upstreams: Final = upstreams
+        self._open: Final[list[tuple[int, Future[Answer]]]] = []
+        self._threads: Final = ThreadPoolExecutor(max_workers=200)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for _count in range(len(self._open)):
+            self.let_go(0)
+        self._threads.shutdown()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def send(self, cluster: str, user: str) -> int:
+        """A request more; the number of the host that it came to."""
+        line = Sent("GET", "h", f"/{cluster}", (("x-user", user), ("x-do", "hold"))).bytes()
+        connection = self._envoy.connect("0:80")
+        answer = self._threads.submit(connection.ask, line)
+        host = self._upstreams.arrived()
+        self._open.append((host, answer))
+        return host
+
+    def let_go(self, number: int) -> int:
+        """The end of one that is open; the number of its host. The oldest of that host is answered."""
+        host = self._open[number][0]
+        first = next(at for at, one in enumerate(self._open) if one[0] == host)
+        self._upstreams.let_go(host)
+        assert self._open.pop(first)[1].result(PATIENCE).status == 200
+        return host
+
+
+def held_run(
+    cluster: Cluster, upstreams: Upstreams, folder: Path, rng: Random, steps: int
+) -> tuple[list[tuple[str, int]], list[int]]:
+    """Requests begun and ended at random: what was done, a user and a host (no user: an end), and whom they reached."""
+    done: list[tuple[str, int]] = []
+    hosts = []
+    table = to_each([cluster], HashOnHeader("x-user"))
+    with Envoy(answering(table, {}), folder) as envoy, Held(envoy, upstreams) as held:
+        for _ in range(steps):
+            if len(held) and rng.random() < 0.3:
+                done.append(("", held.let_go(rng.randrange(len(held)))))
+            else:
+                user = f"user-{rng.randrange(4)}"
+                hosts.append(held.send(cluster.name, user))
+                done.append((user, hosts[-1]))
+    return done, hosts
+
+
+def follows(router: Router, cluster: Cluster, done: Sequence[tuple[str, int]], state: State) -> bool:
+    """Whether we would have begun the same requests on the same hosts."""
+    flying: list[Decision] = []
+    for user, host in done:
+        wanted = cluster.endpoints[host].key
+        if user:
+            request = Sent("GET", "h", f"/{cluster.name}", (("x-user", user),)).request()
+            decision = router.decide(request, state)
+            if decision.endpoint is None or decision.endpoint.key != wanted:
+                return False
+            flying.append(decision)
+            state = state.after(decision.effects)
+        else:
+            ended = next(one for one in flying if one.endpoint is not None and one.endpoint.key == wanted)
+            flying.remove(ended)
+            state = state.after(ended.finished())
+    return True
+
+
+def test_bounded_load_with_requests_held_open(tmp_path: Path, tally: Tally, seed: int) -> None:
+    """A few keys, most of the hosts full: the overflow follows the key's shuffle."""
+    rng = Random(seed)
+    for factor in (100, 120, 150, 200):
+        for policy in (RingHash(64, balance_factor=factor), Maglev(101, balance_factor=factor)):
+            size = rng.randint(2, 7)
+            with Upstreams(size) as upstreams:
+                weights = [rng.choice((1, 1, 2, 3)) for _ in range(size)]
+                cluster = Cluster(ClusterName("c"), policy, local(upstreams.ports, weights))
+                done, hosts = held_run(cluster, upstreams, tmp_path, rng, 60)
+            assert follows(Router(to_each([cluster], HashOnHeader("x-user"))), cluster, done, State()), (cluster, done)
+            tally.counts["picks with requests held open"] += len(hosts)
+
+
+def test_weighted_least_request_with_requests_held_open(tmp_path: Path, tally: Tally, seed: int) -> None:
+    """Weights divided by load when an endpoint goes back into the queue, from some start."""
+    rng = Random(seed)
+    for bias in (1.0, 1.0, 0.0, 2.0, 0.5):
+        size = rng.randint(2, 5)
+        with Upstreams(size) as upstreams:
+            weights = [rng.choice((1, 2, 3, 5)) for _ in range(size - 1)] + [7]
+            cluster = Cluster(ClusterName("c"), LeastRequest(bias=bias), local(upstreams.ports, weights))
+            done, hosts = held_run(cluster, upstreams, tmp_path, rng, 60)
+        router = Router(to_each([cluster], HashOnHeader("x-user")))
+        starts = (State(starts={cluster.name: start}) for start in range(2000))
+        assert any(follows(router, cluster, done, state) for state in starts), (cluster, done)
+        tally.counts["picks with requests held open"] += len(hosts)
+
+
+def test_a_slow_start_puts_equal_hosts_into_a_queue(tmp_path: Path, tally: Tally, seed: int) -> None:
+    """Within the window everybody has the least weight, and turns go by deadline; sequences differ from those of a
+    cursor where weights differ in their last bits."""
+    rng = Random(seed)
+    clusters = [
+        Cluster(
+            ClusterName(f"c{number}"),
+            policy(slow_start=SlowStart(86_400_000, 1.0, rng.choice((10.0, 33.0, 50.0)))),
+            tuple(Endpoint(f"10.8.{number}.{at}", 80, weight=rng.choice(weights)) for at in range(rng.randint(2, 6))),
+        )
+        for number in range(24)
+        for policy in (rng.choice((RoundRobin, LeastRequest)),)
+        for weights in (rng.choice(((1,), (3,), (1, 2, 5))),)
+    ]
+    table = to_each(clusters)
+    router = Router(table)
+    with Envoy(render([table]), tmp_path) as envoy:
+        picks = hosts_picked(envoy, clusters, 40, rng)
+    for one in clusters:
+        states = (State(starts={one.name: start}, now=1000) for start in (*range(500), *_many(rng, 3000)))
+        assert any(continues(router, of(one.name), picks[one.name], state) for state in states), (one, picks[one.name])
+    tally.counts["turns in a slow start"] += sum(map(len, picks.values()))
+
+
+def test_retries_look_for_other_hosts(tmp_path: Path, tally: Tally, seed: int) -> None:
+    """Some hosts fail; where each request ends, by ring and by table, with and without a predicate."""
+    rng = Random(seed)
+    for policy in (RingHash(64), Maglev(101)):
+        for attempts in (None, 1, 3, 5):
+            size, retries = rng.randint(2, 7), rng.randint(1, 4)
+            predicate = {"retry_host_predicate": [_PREVIOUS_HOSTS], "host_selection_retry_max_attempts": attempts}
+            retrying = {"retry_on": "5xx", "num_retries": retries, "retry_back_off": {"base_interval": "0.001s"}}
+            with Upstreams(size) as upstreams:
+                cluster = Cluster(ClusterName("c"), policy, local(upstreams.ports, [1] * size))
+                failing = [rng.random() < 0.6 for _ in range(size)]
+                order = ",".join("503" if bad else "200" for bad in failing)
+                policy_said = {**retrying, **(predicate if attempts is not None else {})}
+                ends = []
+                table = to_each([cluster], HashOnHeader("x-user"))
+                with Envoy(answering(table, {"retry_policy": policy_said}), tmp_path) as envoy:
+                    for number in range(50):
+                        lines = (("x-user", f"u{number}"), ("x-do", order))
+                        answer = envoy.ask("0:80", Sent("GET", "h", "/c", lines).bytes())
+                        ends.append((answer.status, answer.headers[HOST_HEADER]))
+            assert ends == [_ends(cluster, failing, retries, attempts, f"u{number}") for number in range(50)], cluster
+            tally.counts["retried requests"] += len(ends)
+
+
+_PREVIOUS_HOSTS: Final[Mapping[str, Any]] = {
+    "name": "envoy.retry_host_predicates.previous_hosts",
+    "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+    },
+}
+
+
+def _ends(cluster: Cluster, failing: Sequence[bool], retries: int, attempts: int | None, user: str) -> tuple[int, str]:
+    """The status and host that a request ends with."""
+    retry_hosts = RetryHosts(attempts) if attempts is not None else None
+    action = Forward((WeightedCluster(cluster.name),), (HashOnHeader("x-user"),), retry_hosts=retry_hosts)
+    router = Router(one_listener([Route(RouteMatch(), action)], [cluster]))
+    request = Sent("GET", "h", "/c", (("x-user", user),)).request()
+    keys = [str(one.key) for one in cluster.endpoints]
+    decision = router.decide(request)
+    for _ in range(retries):
+        assert decision.endpoint is not None
+        if failing[keys.index(decision.endpoint.key)]:
+            decision = router.retry(request, decision)
+    assert decision.endpoint is not None
+    return 503 if failing[keys.index(decision.endpoint.key)] else 200, decision.endpoint.key
+
+
+def test_cookies_that_the_proxy_makes(tmp_path: Path, tally: Tally, seed: int) -> None:
+    """The line that sets it, and the host that it leads to, for each connection and when it comes back."""
+    rng = Random(seed)
+    attributes = (("SameSite", "Strict"), ("Secure", ""))
+    policies = [
+        HashOnCookie("sid", ttl=ttl, path=path, attributes=said)
+        for ttl in (0, 1, 3600)
+        for path in ("", "/", "/shop")
+        for said in ((), attributes)
+    ]
+    with Upstreams(5) as upstreams:
+        cluster = Cluster(ClusterName("c"), RingHash(64), local(upstreams.ports, [1] * 5))
+        routes = [
+            Route(
+                RouteMatch(Exact(f"/{number}")),
+                Forward((WeightedCluster(cluster.name),), (HashOnHeader("x-user"), one)),
+            )
+            for number, one in enumerate(policies)
+        ]
+        table = one_listener(routes, [cluster])
+        with Envoy(answering(table, {}), tmp_path) as envoy:
+            for number, policy in enumerate(policies):
+                for said in ("", "sid=", "other=1", f"sid=known{rng.randrange(9)}"):
+                    lines = [("x-do", "200"), *([("cookie", said)] if said else [])]
+                    if rng.random() < 0.3:
+                        lines.append(("x-user", "me"))
+                    connection = envoy.connect("0:80")
+                    answer = connection.ask(Sent("GET", "h", f"/{number}", tuple(lines)).bytes())
+                    decision = _with_ends(table, f"/{number}", tuple(lines), *connection.ends())
+                    mine = dict(decision.response_headers).get("set-cookie")
+                    assert mine == answer.headers.get("set-cookie"), (policy, lines)
+                    assert decision.endpoint is not None
+                    assert decision.endpoint.key == answer.headers[HOST_HEADER], (policy, lines)
+                    tally.counts["requests with cookies"] += 1
+
+
+def _with_ends(
+    table: RoutingTable, path: str, lines: tuple[tuple[str, str], ...], client: tuple[str, int], proxy: tuple[str, int]
+) -> Decision:
+    """What is decided for a request of which both ends are known; the table's port is the one that Envoy listens on."""
+    router = Router(replace(table, listeners=tuple(replace(one, port=proxy[1]) for one in table.listeners)))
+    (source_ip, source_port), (destination_ip, port) = client, proxy
+    request = Request(
+        "GET",
+        "h",
+        path,
+        lines,
+        port=port,
+        source_ip=source_ip,
+        source_port=source_port,
+        destination_ip=destination_ip,
+    )
+    return router.decide(request)
+
+
+def test_filter_state_as_a_key(tmp_path: Path, tally: Tally, seed: int) -> None:
+    """What another filter notes, here a header's value, is hashed as it is."""
+    rng = Random(seed)
+    endpoints = tuple(Endpoint(f"10.8.0.{at}", 80) for at in range(7))
+    cluster = Cluster(ClusterName("c"), RingHash(64), endpoints)
+    action = Forward((WeightedCluster(cluster.name),), (HashOnFilterState("meshroute.key"),))
+    table = one_listener([Route(RouteMatch(), action)], [cluster])
+    bootstrap = render([table])
+    manager = bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    noted = {
+        "object_key": "meshroute.key",
+        "factory_key": "envoy.hashable_string",
+        "format_string": {"text_format_source": {"inline_string": "%REQ(x-user)%"}},
+        "skip_if_empty": True,
+    }
+    manager["http_filters"].insert(
+        0, {"name": "note", "typed_config": {"@type": _SET_FILTER_STATE, "on_request_headers": [noted]}}
+    )
+    router = Router(table)
+    with Envoy(bootstrap, tmp_path) as envoy:
+        for _ in range(200):
+            user = f"user-{rng.getrandbits(32)}"
+            theirs = envoys(envoy.ask("0:80", Sent("GET", "h", "/", (("x-user", user),)).bytes()))
+            decision = router.decide(Request("GET", "h", "/", filter_state={"meshroute.key": user}))
+            assert decision.endpoint is not None
+            assert (decision.endpoint.key,) == theirs.hosts, user
+            tally.counts["picks by filter state"] += 1
+
+
+_SET_FILTER_STATE: Final = "type.googleapis.com/envoy.extensions.filters.http.set_filter_state.v3.Config"
