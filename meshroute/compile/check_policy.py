@@ -229,7 +229,7 @@ def _check_places(policy: _Policy, places: Iterable[tuple[str, SourceRef]]) -> I
 
 
 def _overlap(earlier: str, later: str) -> bool:
-    """Whether an earlier place covers a later one, or a later one without a wildcard covers an earlier."""
+    """Whether one of two places covers the other; a later one with a wildcard is what remains, and covers nobody."""
     first, second = earlier.split("/", 2), later.split("/", 2)
     covering = first[:-1] if first[-1] == "*" else first
-    return second[: len(covering)] == covering or (second[-1] != "*" and first[: len(second)] == second)
+    return second[: len(covering)] == covering or first[: len(second)] == second

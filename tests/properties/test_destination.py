@@ -557,13 +557,19 @@ class TestDr8Panic:
         many_pods("shop"),
         st.sampled_from((None, 0, 1, 50, 100)),
         st.none() | st.sampled_from(TrafficDistribution),
+        st.booleans(),
     )
     def test_either_a_panic_or_those_who_are_not_ready(
-        self, pods: tuple[Pod, ...], percent: int | None, distribution: TrafficDistribution | None
+        self, pods: tuple[Pod, ...], percent: int | None, distribution: TrafficDistribution | None, sessions: bool
     ) -> None:
-        """Never both."""
+        """Never both; those who are going away and still serve stay with a service of persistent sessions."""
         web = SERVICE.model_copy(
-            update={"spec": SERVICE.spec.model_copy(update={"traffic_distribution": distribution})}
+            update={
+                "metadata": ObjectMeta(
+                    name="web", namespace="shop", labels={"istio.io/persistent-session": "c"} if sessions else {}
+                ),
+                "spec": SERVICE.spec.model_copy(update={"traffic_distribution": distribution}),
+            }
         )
         detected = None if percent is None else OutlierDetection(min_health_percent=percent)
         policy = TrafficPolicy(outlier_detection=detected, load_balancer=LoadBalancerSettings(simple=SimpleLB.RANDOM))

@@ -250,6 +250,18 @@ class TestLoc3Clients:
         first = {one.workload for one in found if one.priority == 0}
         assert first == {"shop/a"}
 
+    @given(st.sampled_from(("eu", "us", "")), st.sampled_from(("eu", "us")))
+    def test_rules_see_its_place_too(self, here: str, wanted: str) -> None:
+        """A rule may be for the clients of a region."""
+        rules = mr.loads(
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v, namespace: shop}\n"
+            "spec:\n  hosts: [web]\n  http:\n  - match: [{sourceLabels: {topology.kubernetes.io/region: "
+            f"{wanted}}}}}]\n    directResponse: {{status: 204}}\n"
+        ).resources
+        router = mr.Mesh([service(), *rules]).router(mr.Sidecar(namespace="shop", locality=here))
+        decision = router.decide(mr.Request.of("GET", f"http://{WEB}/"))
+        assert (decision.outcome == mr.Responded(204)) == (here == wanted)
+
 
 class TestLoc4Settings:
     """LOC-4: one setting holds for a cluster: the rule's `zoneAwareLbSetting`, else its `localityLbSetting`, else the
