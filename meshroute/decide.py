@@ -302,7 +302,7 @@ def _pick(
             if asked.part is not None:
                 tell.append(SubsetAsked(asked.part.name, asked.part.because, len(asked.part.numbers)))
             healthy = sum(one.endpoint.health is Health.HEALTHY for one in whom.placed)
-            tell.append(HostsNarrowed(len(whom.placed), healthy))
+            tell.append(HostsNarrowed(whom.cluster, len(whom.placed), healthy))
         point = 0
         if whom.hashes:
             point = key.value if key.value is not None else named[KEY]

@@ -65,6 +65,7 @@ class Code(StrEnum):
     SUBSET_EMPTY = "subset-empty"
     VIRTUAL_SERVICE_IGNORED = "virtual-service-ignored"
     PROTOCOL_NOT_HTTP = "protocol-not-http"
+    SETTING_IGNORED = "setting-ignored"
     ADDRESS_ASSUMED = "address-assumed"
 
 

@@ -20,7 +20,7 @@ from meshroute.diagnostics import Diagnostic, ManifestError, Severity, in_order
 from meshroute.load import load_paths, load_text
 from meshroute.manifest import Resource
 from meshroute.manifest.istio import DestinationRule, VirtualService
-from meshroute.manifest.kubernetes import Deployment, EndpointSlice, Pod, Service
+from meshroute.manifest.kubernetes import Deployment, EndpointSlice, Namespace, Node, Pod, Service
 from meshroute.names import DEFAULT_NAMESPACE
 from meshroute.router import Router
 
@@ -53,7 +53,14 @@ class Mesh:
         rules = every(DestinationRule)
         self._rules: Final = DestinationRules(rules, config.domain)
         self._registry, assumed = build(
-            every(Service), every(EndpointSlice), every(Pod), every(Deployment), config.domain
+            every(Service),
+            every(EndpointSlice),
+            every(Pod),
+            every(Deployment),
+            config.domain,
+            nodes=every(Node),
+            namespaces=every(Namespace),
+            cluster=config.cluster,
         )
         said = [*diagnostics, *assumed, *check(self._registry, self._virtual_services, rules, config.domain)]
         for draft in drafts:

@@ -85,6 +85,7 @@ class ClusterDrawn(msgspec.Struct, frozen=True, tag=True):
 class HostsNarrowed(msgspec.Struct, frozen=True, tag=True):
     """Of these endpoints, how many are healthy now."""
 
+    cluster: ClusterName
     endpoints: int
     healthy: int
 

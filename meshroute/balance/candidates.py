@@ -133,11 +133,12 @@ class Band(NamedTuple):
 class View:
     """A cluster, or a part of one, as its health is now."""
 
-    __slots__ = ("bands", "hashes", "only", "placed")
+    __slots__ = ("bands", "cluster", "hashes", "only", "placed")
 
-    def __init__(self, placed: Sequence[Placed], hashes: bool, bands: Sequence[Band]) -> None:
+    def __init__(self, cluster: Cluster, placed: Sequence[Placed], bands: Sequence[Band]) -> None:
+        self.cluster: Final = cluster.name
         self.placed: Final = tuple(placed)
-        self.hashes: Final = hashes
+        self.hashes: Final = isinstance(cluster.policy, (RingHash, Maglev))
         self.bands: Final = tuple(bands)
         # The common case: everything goes to one pool, whatever is drawn.
         self.only: Final = bands[0].part if len(bands) == 1 and isinstance(bands[0].part, Pool) else None
@@ -189,8 +190,7 @@ def of_cluster(cluster: Cluster, around: Around = ALONE) -> View:
 
 def of_one(cluster: Cluster, one: Placed) -> View:
     """An endpoint that serves in any case."""
-    hashes = isinstance(cluster.policy, (RingHash, Maglev))
-    return View((one,), hashes, (Band(0, 100, one.endpoint.priority, Which.ALL, Pool(cluster, (one,), _TheOne())),))
+    return View(cluster, (one,), (Band(0, 100, one.endpoint.priority, Which.ALL, Pool(cluster, (one,), _TheOne())),))
 
 
 def weights_of(cluster: Cluster) -> Mapping[tuple[int, str], int] | None:
@@ -237,7 +237,7 @@ class _Views:
                 bands.append(Band(low, low + share, priority, exposed, parts[priority, asked]))
                 low += share
         assert low == 100, "the loads of all priorities sum to 100"
-        return View(placed, self.hashes, bands)
+        return View(cluster, placed, bands)
 
     def _part(self, priority: int, which: Which, placed: Sequence[Placed]) -> Part:
         if self.hashes:

@@ -51,6 +51,15 @@ Label = Annotated[
     list[str] | None,
     typer.Option("--label", "-l", metavar="KEY=VALUE", help="A label of the client's pod.", show_default=False),
 ]
+Locality = Annotated[
+    str,
+    typer.Option(
+        "--locality",
+        metavar="REGION/ZONE/SUBZONE",
+        help="Where the client runs; what is left out at the end is not known.",
+        show_default=False,
+    ),
+]
 SourceIp = Annotated[
     str,
     typer.Option("--source-ip", metavar="ADDRESS", help="The client's address, for hashing by it.", show_default=False),
@@ -97,6 +106,7 @@ def decide(
     namespace: Namespace = "default",
     from_: From = "",
     label: Label = None,
+    locality: Locality = "",
     source_ip: SourceIp = "",
     seed: Seed = 0,
     draw: Draw = None,
@@ -113,7 +123,7 @@ def decide(
     """
     paths, ask = _paths_and_ask(where, method, header, source_ip)
     mesh = _load(paths, namespace, repair, lenient, registry_only, json)
-    router = mesh.router(_client(from_ or namespace, label or ()))
+    router = mesh.router(_client(from_ or namespace, label or (), locality))
     if count == 1:
         _print(router.decide(ask.request(0), draws=_draws(seed, draw or ())), mesh.diagnostics, notes, json)
         return
@@ -136,6 +146,7 @@ def explain(
     namespace: Namespace = "default",
     from_: From = "",
     label: Label = None,
+    locality: Locality = "",
     source_ip: SourceIp = "",
     seed: Seed = 0,
     draw: Draw = None,
@@ -148,7 +159,7 @@ def explain(
     """Say where a request goes, and every step that leads there."""
     paths, ask = _paths_and_ask(where, method, header, source_ip)
     mesh = _load(paths, namespace, repair, lenient, registry_only, json)
-    router = mesh.router(_client(from_ or namespace, label or ()))
+    router = mesh.router(_client(from_ or namespace, label or (), locality))
     _print(router.explain(ask.request(0), draws=_draws(seed, draw or ())), mesh.diagnostics, notes, json)
 
 
@@ -160,6 +171,7 @@ def shares(
     namespace: Namespace = "default",
     from_: From = "",
     label: Label = None,
+    locality: Locality = "",
     source_ip: SourceIp = "",
     long_run: Annotated[bool, typer.Option("--long-run", help="Of many requests, not of the next one.")] = False,
     repair: Repair = False,
@@ -171,7 +183,7 @@ def shares(
     """Say with what exact probability a request goes where."""
     paths, ask = _paths_and_ask(where, method, header, source_ip)
     mesh = _load(paths, namespace, repair, lenient, registry_only, json)
-    router = mesh.router(_client(from_ or namespace, label or ()))
+    router = mesh.router(_client(from_ or namespace, label or (), locality))
     answer = router.shares(ask.request(0), horizon="long-run" if long_run else "next")
     if json:
         _print_json({"shares": answer.to_builtins(), "diagnostics": [to_builtins(one) for one in mesh.diagnostics]})
@@ -264,8 +276,10 @@ def _paths_and_ask(
     return paths, ask
 
 
-def _client(namespace: str, labels: Sequence[str]) -> mr.Sidecar:
-    return mr.Sidecar(namespace, dict(_name_and_value(one, "=", "--label", "KEY=VALUE") for one in labels))
+def _client(namespace: str, labels: Sequence[str], locality: str = "") -> mr.Sidecar:
+    if locality.count("/") > 2:
+        _refuse(f"--locality takes REGION/ZONE/SUBZONE, got `{locality}`")
+    return mr.Sidecar(namespace, dict(_name_and_value(one, "=", "--label", "KEY=VALUE") for one in labels), locality)
 
 
 def _draws(seed: int, given: Sequence[str]) -> mr.Draws:

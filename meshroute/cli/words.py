@@ -186,8 +186,8 @@ def step(one: Step) -> str:
         case ClusterDrawn(cluster, draw, total, point, low, high):
             share = Fraction(high - low, total)
             return f"drew {draw} mod {total} = {point}, in [{low}, {high}): {cluster}, whose share is {share}"
-        case HostsNarrowed(endpoints, healthy):
-            return f"{healthy} of {endpoints} endpoints healthy"
+        case HostsNarrowed(cluster, endpoints, healthy):
+            return f"{cluster}: {healthy} of {endpoints} endpoints healthy"
         case KeyHashed(policy, values, key):
             return f"{_hashed(policy)} = {', '.join(f'`{unwire(value)}`' for value in values)}: key {key}"
         case SubsetAsked(name, why, endpoints):

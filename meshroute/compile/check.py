@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from meshroute.compile import wording
-from meshroute.compile.destination import DestinationRules, policy_of
+from meshroute.compile.check_policy import check_policies
+from meshroute.compile.destination import DestinationRules
 from meshroute.compile.istio import destination_port, governs_mesh, in_order
 from meshroute.compile.registry import RegisteredService, Registry
 from meshroute.compile.resolve import covers, is_subset_of, is_wild, resolve, visibility
@@ -21,9 +22,7 @@ from meshroute.manifest.istio import (
     DestinationRule,
     HTTPRoute,
     HTTPRouteDestination,
-    LoadBalancerSettings,
     StringMatch,
-    TrafficPolicy,
     VirtualService,
 )
 from meshroute.match.re2 import Re2SyntaxError, compile_full
@@ -195,33 +194,13 @@ def _check_destination_rule(rule: DestinationRule, registry: Registry, domain: s
         yield wording.host_unknown(rule.subject, host, known, at, "the rule governs nothing")
     for path in not_acted_on(rule.kind, rule.spec):
         yield wording.field_not_modelled(rule.subject, path_text(path[-2:]), rule.at("spec", *path))
-    for path, settings in _balancers(rule):
-        try:
-            policy_of(settings)
-        except ValueError as error:
-            yield wording.balancer_refused(rule, str(error), rule.at("spec", *path, "loadBalancer", "consistentHash"))
+    yield from check_policies(rule)
     for index, subset in enumerate(rule.spec.subsets):
         for service in covered:
             members = [member for of_port in service.members.values() for member in of_port]
             if not any(is_subset_of(subset.labels, member.labels) for member in members):
                 at = rule.at("spec", "subsets", index, "labels")
                 yield wording.subset_empty(rule, subset.name, service.host, at)
-
-
-def _balancers(rule: DestinationRule) -> Iterator[tuple[FieldPath, LoadBalancerSettings]]:
-    """Every load balancer that a rule sets, with the field path of the policy it stands in."""
-    policies: list[tuple[FieldPath, TrafficPolicy | None]] = [(("trafficPolicy",), rule.spec.traffic_policy)]
-    policies += [
-        (("subsets", number, "trafficPolicy"), subset.traffic_policy) for number, subset in enumerate(rule.spec.subsets)
-    ]
-    for path, policy in policies:
-        if policy is None:
-            continue
-        if policy.load_balancer is not None:
-            yield path, policy.load_balancer
-        for number, entry in enumerate(policy.port_level_settings):
-            if entry.load_balancer is not None:
-                yield (*path, "portLevelSettings", number), entry.load_balancer
 
 
 def _as_one_rule(rules: Sequence[HTTPRoute]) -> str:

@@ -1,6 +1,6 @@
-"""Which DestinationRule governs a service for a client, and what it says about load balancing.
+"""Which DestinationRule governs a service for a client, and what it says about load balancing and failing endpoints.
 
-Source    spec/destination.md DR-1 to DR-5; istio/istio: pilot/pkg/model/destination_rule.go, push_context.go,
+Source    spec/destination.md DR-1 to DR-10; istio/istio: pilot/pkg/model/destination_rule.go, push_context.go,
           pilot/pkg/networking/core/cluster_traffic_policy.go
 Inputs    DestinationRules in any order, the namespaces of client and service. Exactness: levels before specificity,
           policies taken whole and never merged by field, except that a subset's fields stand before the service's.
@@ -19,11 +19,13 @@ from meshroute.manifest.istio import (
     ConsistentHashLB,
     DestinationRule,
     LoadBalancerSettings,
+    OutlierDetection,
     PortTrafficPolicy,
     SimpleLB,
     Subset,
     TrafficPolicy,
 )
+from meshroute.manifest.metadata import Duration
 from meshroute.names import CLUSTER_DOMAIN, Host, ascii_lower, wire
 from meshroute.table import (
     HashOnCookie,
@@ -38,7 +40,9 @@ from meshroute.table import (
     RandomChoice,
     RingHash,
     RoundRobin,
+    SlowStart,
 )
+from meshroute.table import OutlierDetection as Outliers
 
 ROOT_NAMESPACE: Final = "istio-system"
 
@@ -124,26 +128,36 @@ def _joined(older: Effective, rule: DestinationRule) -> Effective:
     return Effective((*older.rules, rule), subsets, older.policy or rule.spec.traffic_policy, older.export_to)
 
 
-def load_balancer(effective: Effective, subset: str, port: int | None) -> LoadBalancerSettings | None:
+class Settings(msgspec.Struct, frozen=True):
+    """What holds for one cluster, as written. None: nothing is said."""
+
+    load_balancer: LoadBalancerSettings | None = None
+    outlier_detection: OutlierDetection | None = None
+
+
+def settings_of(effective: Effective, subset: str, port: int | None) -> Settings:
     """The settings that hold for a subset (empty: the service itself) on a port; None port: no port-level entry counts.
 
-    A port-level entry stands for the whole policy of its level: what it leaves out is the default, not the level's.
+    A subset's fields stand before the service's, each as a whole. A port-level entry stands for the whole policy of its
+    level: what it leaves out is the default, not the level's.
     """
-    top = _at_port(effective.policy, port)
+    top, _ = _at_port(effective.policy, port)
     chosen = effective.subsets.get(subset) if subset else None
     if chosen is None or chosen.traffic_policy is None:
         return top
-    entry = _port_entry(chosen.traffic_policy, port)
-    if entry is not None:
-        return entry.load_balancer
-    return chosen.traffic_policy.load_balancer or top
+    own, whole = _at_port(chosen.traffic_policy, port)
+    if whole:
+        return own
+    return Settings(own.load_balancer or top.load_balancer, own.outlier_detection or top.outlier_detection)
 
 
-def _at_port(policy: TrafficPolicy | None, port: int | None) -> LoadBalancerSettings | None:
+def _at_port(policy: TrafficPolicy | None, port: int | None) -> tuple[Settings, bool]:
+    """What one level says for a port, and whether an entry for the port says it."""
     if policy is None:
-        return None
+        return Settings(), False
     entry = _port_entry(policy, port)
-    return entry.load_balancer if entry is not None else policy.load_balancer
+    level = entry or policy
+    return Settings(level.load_balancer, level.outlier_detection), entry is not None
 
 
 def _port_entry(policy: TrafficPolicy, port: int | None) -> PortTrafficPolicy | None:
@@ -164,15 +178,60 @@ def policy_of(settings: LoadBalancerSettings | None) -> Policy:
         return RingHash(minimum) if minimum else RingHash()
     match settings.simple:
         case SimpleLB.ROUND_ROBIN:
-            return RoundRobin()
+            return RoundRobin(slow_start_of(settings))
         case SimpleLB.RANDOM:
             return RandomChoice()
         case SimpleLB.PASSTHROUGH:
             return OriginalDestination()
         case None | SimpleLB.UNSPECIFIED | SimpleLB.LEAST_CONN | SimpleLB.LEAST_REQUEST:
-            return LeastRequest()
+            return LeastRequest(slow_start=slow_start_of(settings))
         case _:
             assert_never(settings.simple)
+
+
+def slow_start_of(settings: LoadBalancerSettings) -> SlowStart | None:
+    """How newcomers are warmed up, None for not at all. Of the two forms the newer wins."""
+    if (warmup := settings.warmup) is not None:
+        return SlowStart(
+            milliseconds(warmup.duration),
+            1.0 if warmup.aggression is None else warmup.aggression,
+            10.0 if warmup.minimum_percent is None else warmup.minimum_percent,
+        )
+    if settings.warmup_duration_secs is not None:
+        return SlowStart(milliseconds(settings.warmup_duration_secs))
+    return None
+
+
+def outliers_of(written: OutlierDetection | None) -> Outliers | None:
+    """When failing endpoints are left out; None for never. A threshold of 0 turns its detector off.
+
+    Success rates are never looked at. Raises ValueError for percentages that are none.
+    """
+    if written is None:
+        return None
+    given: dict[str, int] = {"enforcing_success_rate": 0}
+    for field, errors in (
+        ("consecutive_5xx", written.consecutive_5xx_errors),
+        ("consecutive_gateway_failure", written.consecutive_gateway_errors),
+    ):
+        if errors is not None:
+            given |= {field: errors, f"enforcing_{field}": 100 if errors else 0}
+    for field, span in (("interval", written.interval), ("base_ejection_time", written.base_ejection_time)):
+        if span is not None:
+            given[field] = milliseconds(span)
+    if written.max_ejection_percent > 0:  # 0 counts as not said
+        given["max_ejection_percent"] = written.max_ejection_percent
+    if written.split_external_local_origin_errors:
+        given["enforcing_local_origin_success_rate"] = 0
+        if written.consecutive_local_origin_failures:
+            given["consecutive_local_origin_failure"] = written.consecutive_local_origin_failures
+    found = Outliers(split_external_local_origin_errors=written.split_external_local_origin_errors)
+    return msgspec.structs.replace(found, **given)
+
+
+def milliseconds(span: Duration) -> int:
+    """A duration as proxies count it: whole milliseconds, the rest dropped."""
+    return span.nanoseconds // 1_000_000
 
 
 def hash_policies(effective: Effective, subset: str, port: int | None) -> tuple[HashPolicy, ...]:
@@ -197,7 +256,15 @@ def _hash_policy(hashing: ConsistentHashLB) -> tuple[HashPolicy, ...]:
     if hashing.http_header_name:
         return (HashOnHeader(wire(ascii_lower(hashing.http_header_name))),)
     if hashing.http_cookie is not None:
-        return (HashOnCookie(wire(hashing.http_cookie.name)),)
+        cookie = hashing.http_cookie
+        return (
+            HashOnCookie(
+                wire(cookie.name),
+                ttl=None if cookie.ttl is None else cookie.ttl.nanoseconds // 1_000_000_000,
+                path=wire(cookie.path),
+                attributes=tuple((wire(one.name), wire(one.value)) for one in cookie.attributes),
+            ),
+        )
     if hashing.use_source_ip:
         return (HashOnSourceIp(),)
     if hashing.http_query_parameter_name:

@@ -1,6 +1,6 @@
 """The Istio front-end: what a sidecar receives, as a routing table.
 
-Source    spec/host.md, spec/match.md, spec/route.md; istio/istio:
+Source    spec/host.md, spec/match.md, spec/route.md, spec/destination.md, spec/locality.md; istio/istio:
           pilot/pkg/networking/core/{httproute.go,route/route.go}
 Inputs    a registry, VirtualServices and DestinationRules that passed validation, a viewpoint.
 Exactness routes stand in textual order, several `match` blocks as several routes with one action; a rule that matches
@@ -13,8 +13,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from meshroute.compile.destination import NOTHING, DestinationRules, Effective, hash_policies, load_balancer, policy_of
-from meshroute.compile.registry import RegisteredService, Registry
+import msgspec
+
+from meshroute.compile import topology
+from meshroute.compile.destination import (
+    NOTHING,
+    DestinationRules,
+    Effective,
+    hash_policies,
+    outliers_of,
+    policy_of,
+    settings_of,
+)
+from meshroute.compile.locality import preference_of, spread
+from meshroute.compile.registry import Member, RegisteredService, Registry
 from meshroute.compile.resolve import MESH, age, covers, is_subset_of, is_wild, resolve, specificity, visibility
 from meshroute.compile.viewpoint import MeshConfig, Sidecar
 from meshroute.diagnostics import FieldPath, path_text
@@ -27,6 +39,7 @@ from meshroute.table import (
     Forward,
     HashPolicy,
     HeaderMatch,
+    Health,
     Listener,
     OriginalDestination,
     PathMatch,
@@ -67,6 +80,7 @@ def sidecar_table(
             Cluster(PASSTHROUGH, OriginalDestination()) if allow_any else Cluster(BLACK_HOLE, policy_of(None)),
         ),
         otherwise=PASSTHROUGH if allow_any else BLACK_HOLE,
+        locality=view.client.locality,
     )
 
 
@@ -113,6 +127,7 @@ class _View:
         self.virtual_services: Final = virtual_services
         self.viewpoint: Final = viewpoint
         self.config: Final = config
+        self.client: Final = topology.client(viewpoint.labels, viewpoint.locality, config.cluster)
         self._rules: Final = destination_rules
         self._effective: Final[dict[Host, Effective]] = {}
         self._owner: Final = _owners(virtual_services, registry.services, config.domain)
@@ -134,16 +149,33 @@ class _View:
                 members = service.members[port.number]
                 for subset in ("", *effective.subsets):
                     labels = effective.subsets[subset].labels if subset else {}
-                    policy = policy_of(load_balancer(effective, subset, port.number))
-                    yield Cluster(
-                        cluster_name(port.number, subset, service.host),
-                        OriginalDestination() if service.headless else policy,
-                        ()
-                        if service.headless
-                        else tuple(one.endpoint for one in members if is_subset_of(labels, one.labels)),
-                        service.host,
-                        subset,
-                    )
+                    chosen = [one for one in members if is_subset_of(labels, one.labels)]
+                    yield self._cluster(service, port.number, subset, () if service.headless else chosen)
+
+    def _cluster(self, service: RegisteredService, port: int, subset: str, members: Sequence[Member]) -> Cluster:
+        """One cluster. Where a panic may come, endpoints that are not ready are left out, so that it finds none."""
+        settings = settings_of(self.effective(service.host), subset, port)
+        balancer, detection = settings.load_balancer, settings.outlier_detection
+        # A service that says which endpoints it prefers needs to know how many of them are not ready.
+        panic = detection.min_health_percent if detection is not None and service.distribution is None else 0
+        if panic > 0:
+            members = [one for one in members if one.endpoint.health is not Health.UNHEALTHY]
+        preference = preference_of(balancer, service.distribution, self.config.locality)
+        placed = spread(members, self.client, preference, detection is not None)
+        cluster = Cluster(
+            cluster_name(port, subset, service.host),
+            OriginalDestination() if service.headless else policy_of(balancer),
+            placed.endpoints,
+            service.host,
+            subset,
+            locality_weights=placed.locality_weights,
+            outliers=outliers_of(detection),
+        )
+        if panic:
+            cluster = msgspec.structs.replace(cluster, panic=float(panic))
+        if placed.zone_aware is not None:
+            cluster = msgspec.structs.replace(cluster, zone_aware=placed.zone_aware)
+        return cluster
 
     def listener(self, port: int) -> Listener:
         """The virtual hosts on a port: by VirtualServices, then of services that none governs, then of everybody
@@ -225,7 +257,7 @@ class _View:
             return False
         if asked.gateways:  # with gateways named, labels and namespace of the source are not looked at
             return MESH in asked.gateways
-        return is_subset_of(asked.source_labels, self.viewpoint.labels) and (
+        return is_subset_of(asked.source_labels, self.client.labels) and (
             not asked.source_namespace or asked.source_namespace == self.viewpoint.namespace
         )
 

@@ -1,9 +1,10 @@
 """Pods: those given, and those that Deployments stand for when none of theirs are given.
 
-Source    spec/kubernetes.md POD-1, POD-2; kubernetes/kubernetes: pkg/controller/deployment/util,
-          pkg/controller/controller_utils.go
-Inputs    Pod and Deployment manifests. Exactness: names and addresses that nobody wrote are hashes of namespace and
-          name, so they are the same in every run, and a pod that comes or goes changes no other pod's.
+Source    spec/kubernetes.md POD-1, POD-2, spec/locality.md LOC-1; kubernetes/kubernetes:
+          pkg/controller/deployment/util, pkg/controller/controller_utils.go
+Inputs    Pod and Deployment manifests, the localities of nodes. Exactness: names and addresses that nobody wrote are
+          hashes of namespace and name, so they are the same in every run, and a pod that comes or goes changes no other
+          pod's.
 Errors    none. What had to be assumed is noted.
 """
 
@@ -14,7 +15,8 @@ from typing import Final
 
 import msgspec
 
-from meshroute.compile import wording
+from meshroute.compile import topology, wording
+from meshroute.compile.topology import CLUSTER_NAME, Place
 from meshroute.diagnostics import Diagnostic
 from meshroute.hashing import xxhash64
 from meshroute.manifest.kubernetes import Container, Deployment, Pod
@@ -26,9 +28,15 @@ pkg/util/rand."""
 ContainerPorts = Mapping[tuple[str, str], int]
 """(port name, protocol) to number."""
 
+NOWHERE: Final[Mapping[str, str]] = {}
+"""No node is known."""
+
 
 class Workload(msgspec.Struct, frozen=True, gc=False):
-    """A pod as far as routing cares. `serving` is its Ready condition; `terminating` that it is being deleted."""
+    """A pod as far as routing cares. `serving` is its Ready condition; `terminating` that it is being deleted.
+
+    Services select by `labels`; `endpoint_labels`, which subsets select by, has those of its place as well.
+    """
 
     namespace: str
     name: str
@@ -37,6 +45,8 @@ class Workload(msgspec.Struct, frozen=True, gc=False):
     ports: ContainerPorts
     serving: bool = True
     terminating: bool = False
+    locality: str = ""
+    endpoint_labels: Mapping[str, str] = {}
 
     @property
     def full_name(self) -> str:
@@ -44,8 +54,16 @@ class Workload(msgspec.Struct, frozen=True, gc=False):
         return f"{self.namespace}/{self.name}"
 
 
-def workloads(pods: Sequence[Pod], deployments: Sequence[Deployment]) -> tuple[tuple[Workload, ...], list[Diagnostic]]:
-    """Every pod that can be an endpoint, by namespace and name; and notes about what was assumed of them."""
+def workloads(
+    pods: Sequence[Pod],
+    deployments: Sequence[Deployment],
+    nodes: Mapping[str, str] = NOWHERE,
+    cluster: str = CLUSTER_NAME,
+) -> tuple[tuple[Workload, ...], list[Diagnostic]]:
+    """Every pod that can be an endpoint, by namespace and name; and notes about what was assumed of them.
+
+    `nodes` has the localities of nodes by name.
+    """
     diagnostics: list[Diagnostic] = []
     found: list[Workload] = []
     taken = {pod.status.pod_ip for pod in pods if pod.status and pod.status.pod_ip}
@@ -54,6 +72,7 @@ def workloads(pods: Sequence[Pod], deployments: Sequence[Deployment]) -> tuple[t
         one = _given(pod)
         if one is None:
             continue
+        one = _placed(one, pod.spec.node_name, nodes, cluster)
         if one.address:
             found.append(one)
         else:
@@ -62,7 +81,8 @@ def workloads(pods: Sequence[Pod], deployments: Sequence[Deployment]) -> tuple[t
     for deployment in deployments:
         if any(_owns(deployment, pod) for pod in pods):
             continue
-        stands_for = _expanded(deployment)
+        node = deployment.spec.template.spec.node_name
+        stands_for = [_placed(one, node, nodes, cluster) for one in _expanded(deployment)]
         unaddressed.extend(stands_for)
         if stands_for:
             diagnostics.append(wording.deployment_expanded(deployment, len(stands_for)))
@@ -122,6 +142,13 @@ def _given(pod: Pod) -> Workload | None:
         serving=serving,
         terminating=pod.metadata.deletion_timestamp is not None,
     )
+
+
+def _placed(workload: Workload, node: str, nodes: Mapping[str, str], cluster: str) -> Workload:
+    """A workload with its locality: what its label says, else where its node stands."""
+    locality = topology.of_label(workload.labels) or nodes.get(node, "")
+    labels = topology.described(workload.labels, Place(locality, node), cluster)
+    return msgspec.structs.replace(workload, locality=locality, endpoint_labels=labels)
 
 
 def _owns(deployment: Deployment, pod: Pod) -> bool:

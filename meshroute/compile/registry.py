@@ -1,9 +1,9 @@
 """The registry: services with their ports and members, as the control plane knows them.
 
-Source    spec/kubernetes.md SVC-1 to SVC-4; kubernetes/endpointslice: utils.go; istio/istio: pilot/pkg/serviceregistry,
-          pilot/pkg/xds/endpoints/endpoint_builder.go
-Inputs    Service and EndpointSlice manifests, and workloads. Exactness: members come in the order of their pods'
-          names, or in that of the slices (by name) where slices are given; the order of files never counts.
+Source    spec/kubernetes.md SVC-1 to SVC-5, spec/locality.md LOC-1, LOC-2; kubernetes/endpointslice: utils.go;
+          istio/istio: pilot/pkg/serviceregistry, pilot/pkg/xds/endpoints/endpoint_builder.go
+Inputs    Service, EndpointSlice, Node and Namespace manifests, and workloads. Exactness: members come in the order of
+          their pods' names, or in that of the slices (by name) where slices are given; the order of files never counts.
 Errors    none. Two services of one name are refused by the loader.
 """
 
@@ -14,15 +14,32 @@ from enum import StrEnum
 
 import msgspec
 
-from meshroute.compile import pods, wording
+from meshroute.compile import pods, topology, wording
 from meshroute.compile.pods import Workload
 from meshroute.compile.resolve import is_subset_of
+from meshroute.compile.topology import CLUSTER_NAME, Place
 from meshroute.diagnostics import Diagnostic, SourceRef
-from meshroute.manifest.kubernetes import Deployment, EndpointSlice, Pod, Service, ServicePort
+from meshroute.manifest.kubernetes import (
+    Deployment,
+    EndpointSlice,
+    Namespace,
+    Node,
+    Pod,
+    Service,
+    ServicePort,
+    TrafficDistribution,
+)
+from meshroute.manifest.kubernetes import Endpoint as SliceEndpoint
 from meshroute.names import CLUSTER_DOMAIN, Host
 from meshroute.table import Endpoint, Health
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+PERSISTENT_SESSION_LABEL = "istio.io/persistent-session"
+"""On a Service: its endpoints that are going away stay known, for the clients that they already have."""
+DRAINING_LABEL = "istio.io/draining"
+"""On a pod: it is going away, whatever else is said of it."""
+DISTRIBUTION_ANNOTATION = "networking.istio.io/traffic-distribution"
+"""On a Service or a Namespace: what `trafficDistribution` says, in any case of letters."""
 
 
 class Protocol(StrEnum):
@@ -72,6 +89,7 @@ class RegisteredService(msgspec.Struct, frozen=True):
     addresses: tuple[str, ...] = ()
     headless: bool = False
     external_name: str = ""
+    distribution: TrafficDistribution | None = None
     at: SourceRef = SourceRef("")
 
     def port(self, number: int) -> Port | None:
@@ -105,9 +123,19 @@ def build(
     given: Sequence[Pod],
     deployments: Sequence[Deployment],
     domain: str = CLUSTER_DOMAIN,
+    *,
+    nodes: Sequence[Node] = (),
+    namespaces: Sequence[Namespace] = (),
+    cluster: str = CLUSTER_NAME,
 ) -> tuple[Registry, list[Diagnostic]]:
     """The registry of these manifests, and notes about what had to be assumed."""
-    found, diagnostics = pods.workloads(given, deployments)
+    surroundings = _Surroundings(
+        domain,
+        cluster,
+        {one.name: topology.of_node(one.metadata.labels) for one in nodes},
+        {one.name: one.metadata.annotations for one in namespaces},
+    )
+    found, diagnostics = pods.workloads(given, deployments, surroundings.nodes, cluster)
     by_namespace: dict[str, list[Workload]] = {}
     for workload in found:
         by_namespace.setdefault(workload.namespace, []).append(workload)
@@ -122,7 +150,7 @@ def build(
             service,
             by_service.get((service.namespace, service.name)),
             by_namespace.get(service.namespace, ()),
-            domain,
+            surroundings,
         )
         registered[entry.host] = entry
         diagnostics.extend(
@@ -133,8 +161,20 @@ def build(
     return Registry(registered, found), diagnostics
 
 
+class _Surroundings(msgspec.Struct, frozen=True):
+    """What registering a service needs to know beside it: the localities of nodes, the annotations of namespaces."""
+
+    domain: str
+    cluster: str
+    nodes: Mapping[str, str]
+    annotations: Mapping[str, Mapping[str, str]]
+
+
 def _register(
-    service: Service, slices: Sequence[EndpointSlice] | None, local: Iterable[Workload], domain: str
+    service: Service,
+    slices: Sequence[EndpointSlice] | None,
+    local: Iterable[Workload],
+    surroundings: _Surroundings,
 ) -> RegisteredService:
     spec = service.spec
     local = tuple(local)
@@ -147,13 +187,13 @@ def _register(
     members: dict[int, tuple[Member, ...]] = {}
     for port in served:
         members[port.port] = tuple(
-            _from_slices(slices, port, {one.name: one for one in local})
+            _from_slices(service, slices, port, {one.name: one for one in local}, surroundings)
             if slices
-            else _from_pods(selected, port, service.spec.publish_not_ready_addresses)
+            else _from_pods(service, selected, port)
         )
     addresses = spec.cluster_ips or ((spec.cluster_ip,) if spec.cluster_ip else ())
     return RegisteredService(
-        host=Host(f"{service.name}.{service.namespace}.svc.{domain}"),
+        host=Host(f"{service.name}.{service.namespace}.svc.{surroundings.domain}"),
         namespace=service.namespace,
         name=service.name,
         ports=ports,
@@ -161,18 +201,54 @@ def _register(
         addresses=tuple(one for one in addresses if one and one != "None"),
         headless=spec.cluster_ip == "None",
         external_name=spec.external_name if spec.type == "ExternalName" else "",
+        distribution=distribution_of(service, surroundings.annotations.get(service.namespace, {})),
         at=service.at(),
     )
 
 
-def _from_pods(selected: Iterable[Workload], port: ServicePort, publish_not_ready: bool) -> Iterable[Member]:
+def distribution_of(service: Service, inherited: Mapping[str, str]) -> TrafficDistribution | None:
+    """Which endpoints a service prefers: its field, else its annotation, else that of its namespace. The first that is
+    written decides, even where it means nothing."""
+    if service.spec.traffic_distribution is not None:
+        return service.spec.traffic_distribution
+    for said in (service.metadata.annotations, inherited):
+        if written := said.get(DISTRIBUTION_ANNOTATION, "").lower():
+            return next((one for one in TrafficDistribution if one.lower() == written), None)
+    return None
+
+
+def _health(
+    service: Service, labels: Mapping[str, str], *, ready: bool, serving: bool, terminating: bool
+) -> Health | None:
+    """What a proxy is told of an endpoint; None for one that it is not told of.
+
+    Of those that are going away, only services with persistent sessions keep the ones that still serve.
+    """
+    persistent = bool(service.metadata.labels.get(PERSISTENT_SESSION_LABEL))
+    if terminating and not ready:
+        return Health.DRAINING if persistent and serving else None
+    if labels.get(DRAINING_LABEL):
+        return Health.DRAINING if persistent else None
+    return Health.HEALTHY if ready else Health.UNHEALTHY
+
+
+def _from_pods(service: Service, selected: Iterable[Workload], port: ServicePort) -> Iterable[Member]:
     for workload in selected:
         number = target_port(workload, port)
-        if number is None or (workload.terminating and not publish_not_ready):
+        if number is None:
             continue
-        ready = publish_not_ready or workload.serving
-        health = Health.HEALTHY if ready else Health.UNHEALTHY
-        yield Member(Endpoint(workload.address, number, workload.full_name, health), workload.labels)
+        health = _health(
+            service,
+            workload.labels,
+            ready=service.spec.publish_not_ready_addresses or (workload.serving and not workload.terminating),
+            serving=workload.serving,
+            terminating=workload.terminating,
+        )
+        if health is not None:
+            yield Member(
+                Endpoint(workload.address, number, workload.full_name, health, locality=workload.locality),
+                workload.endpoint_labels,
+            )
 
 
 def target_port(workload: Workload, port: ServicePort) -> int | None:
@@ -186,7 +262,11 @@ def target_port(workload: Workload, port: ServicePort) -> int | None:
 
 
 def _from_slices(
-    slices: Sequence[EndpointSlice], port: ServicePort, by_name: Mapping[str, Workload]
+    service: Service,
+    slices: Sequence[EndpointSlice],
+    port: ServicePort,
+    by_name: Mapping[str, Workload],
+    surroundings: _Surroundings,
 ) -> Iterable[Member]:
     seen: set[tuple[str, int]] = set()
     for one in slices:
@@ -195,21 +275,44 @@ def _from_slices(
             if not same or not slice_port.port:
                 continue
             for endpoint in one.endpoints:
-                conditions = endpoint.conditions
-                terminating = bool(conditions and conditions.terminating)
-                ready = conditions is None or conditions.ready is not False
                 key = (endpoint.addresses[0], slice_port.port) if endpoint.addresses else None
-                if key is None or key in seen or (terminating and not ready):
+                if key is None or key in seen:
+                    continue
+                target = endpoint.target_ref
+                pod = target.name if target and target.kind == "Pod" else ""
+                locality, labels = _behind(endpoint, pod, by_name.get(pod), surroundings)
+                conditions = endpoint.conditions
+                health = _health(
+                    service,
+                    labels,
+                    ready=conditions.ready is not False,
+                    serving=conditions.serving is not False,
+                    # Nobody has said that it stays: Istio takes that as going away.
+                    terminating=conditions.terminating is not False,
+                )
+                if health is None:
                     continue
                 seen.add(key)
-                target = endpoint.target_ref
-                pod = target.name if target and target.kind == "Pod" else None
-                workload = by_name.get(pod) if pod else None
                 yield Member(
                     Endpoint(
                         *key,
                         workload=f"{one.namespace}/{pod}" if pod else "",
-                        health=Health.HEALTHY if ready else Health.UNHEALTHY,
+                        health=health,
+                        locality=locality,
                     ),
-                    workload.labels if workload else {},
+                    labels,
                 )
+
+
+def _behind(
+    endpoint: SliceEndpoint, pod: str, workload: Workload | None, surroundings: _Surroundings
+) -> tuple[str, Mapping[str, str]]:
+    """The locality of an endpoint of a slice, and its labels: those of the pod that it names.
+
+    Of a pod that is not given, the slice still knows the node. An endpoint that names no pod stands nowhere.
+    """
+    if workload is not None:
+        return workload.locality, workload.endpoint_labels
+    node = (endpoint.node_name or "") if pod else ""
+    place = Place(surroundings.nodes.get(node, ""), node)
+    return place.locality, topology.described({}, place, surroundings.cluster)

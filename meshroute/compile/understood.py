@@ -24,17 +24,13 @@ def _whole(names: str) -> dict[str, Fields]:
     return dict.fromkeys(names.split(), WHOLE)
 
 
-_LOAD_BALANCER: Final[Fields] = {
-    "simple": WHOLE,
-    "consistentHash": {
-        **_whole("httpHeaderName useSourceIp httpQueryParameterName ringHash maglev minimumRingSize"),
-        "httpCookie": _whole("name"),
-    },
-}
-_TRAFFIC_POLICY: Final[Fields] = {
-    "loadBalancer": _LOAD_BALANCER,
-    "portLevelSettings": {"port": WHOLE, "loadBalancer": _LOAD_BALANCER},
-}
+_OUTLIER_DETECTION: Final[Fields] = _whole(
+    "splitExternalLocalOriginErrors consecutiveLocalOriginFailures consecutiveGatewayErrors consecutive5xxErrors"
+    " consecutiveErrors interval baseEjectionTime maxEjectionPercent minHealthPercent"
+)
+# Limits on connections and requests are never asked which endpoint is chosen, so nobody needs to be told of them.
+_AT_A_PORT: Final[Fields] = {"loadBalancer": WHOLE, "outlierDetection": _OUTLIER_DETECTION, "connectionPool": WHOLE}
+_TRAFFIC_POLICY: Final[Fields] = {**_AT_A_PORT, "portLevelSettings": {"port": WHOLE, **_AT_A_PORT}}
 ACTED_ON: Final[Mapping[str, Fields]] = {
     "VirtualService": {
         **_whole("hosts gateways exportTo"),

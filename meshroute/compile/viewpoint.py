@@ -1,6 +1,7 @@
 """From where one looks at a mesh, and what holds for all of it.
 
-Source    spec/host.md HOST-7, MATCH-12; istio/api: mesh/v1alpha1/config.proto, networking/v1/sidecar.proto
+Source    spec/host.md HOST-7, MATCH-12, spec/locality.md LOC-3, LOC-4; istio/api: mesh/v1alpha1/config.proto,
+          networking/v1/sidecar.proto
 Inputs    made by the caller. Errors    ValueError for a policy that does not exist.
 """
 
@@ -11,11 +12,16 @@ from typing import Literal
 
 import msgspec
 
+from meshroute.compile.topology import CLUSTER_NAME
+from meshroute.manifest.istio import LocalityLbSetting
 from meshroute.names import CLUSTER_DOMAIN, DEFAULT_NAMESPACE
 
 
 class Sidecar(msgspec.Struct, frozen=True):
-    """The proxy beside a client pod: its namespace, its labels, and where it runs (`region/zone/subzone`)."""
+    """The proxy beside a client pod: its namespace, its labels, and where it runs (`region/zone/subzone`).
+
+    Without a locality, the labels say where it runs, if they do.
+    """
 
     namespace: str = DEFAULT_NAMESPACE
     labels: Mapping[str, str] = {}
@@ -26,11 +32,15 @@ class MeshConfig(msgspec.Struct, frozen=True):
     """What the operator sets for the whole mesh.
 
     `outbound` is what becomes of hosts that nobody registered: `ALLOW_ANY` lets them through to where the client was
-    going, `REGISTRY_ONLY` answers 502.
+    going, `REGISTRY_ONLY` answers 502. `locality` holds for services of which no DestinationRule and no
+    `trafficDistribution` says otherwise; None, like `enabled: false`, turns it off. `cluster` is the cluster's name, as
+    a label of everything in it.
     """
 
     domain: str = CLUSTER_DOMAIN
     outbound: Literal["ALLOW_ANY", "REGISTRY_ONLY"] = "ALLOW_ANY"
+    locality: LocalityLbSetting | None = LocalityLbSetting()
+    cluster: str = CLUSTER_NAME
 
     def __post_init__(self) -> None:
         if self.outbound not in ("ALLOW_ANY", "REGISTRY_ONLY"):

@@ -181,8 +181,61 @@ def subset_unknown(subject: str, subset: str, host: str, known: Sequence[str], a
     )
 
 
-def balancer_refused(rule: DestinationRule, reason: str, at: SourceRef) -> Diagnostic:
+def policy_refused(rule: DestinationRule, reason: str, at: SourceRef) -> Diagnostic:
     return Diagnostic(Code.FIELD_VALUE, Severity.ERROR, reason, at, rule.subject)
+
+
+def shares_not_a_hundred(rule: DestinationRule, total: int, at: SourceRef) -> Diagnostic:
+    return Diagnostic(
+        Code.FIELD_VALUE,
+        Severity.ERROR,
+        f"total locality weight {total} != 100",
+        at,
+        rule.subject,
+        help="the weights of one `from` are percentages; localities that none of them covers get nothing",
+    )
+
+
+def failover_ignored(rule: DestinationRule, field: str, at: SourceRef) -> Diagnostic:
+    return Diagnostic(
+        Code.SETTING_IGNORED,
+        Severity.WARNING,
+        f"`{field}` has no effect without `outlierDetection`: requests go to every locality alike",
+        at,
+        rule.subject,
+        help="add it to the same policy:\noutlierDetection: {}",
+    )
+
+
+def warmup_ignored(rule: DestinationRule, field: str, at: SourceRef) -> Diagnostic:
+    return Diagnostic(
+        Code.SETTING_IGNORED,
+        Severity.WARNING,
+        f"`{field}` has no effect with this policy: only `ROUND_ROBIN` and `LEAST_REQUEST` spare newcomers",
+        at,
+        rule.subject,
+    )
+
+
+def older_warmup_ignored(rule: DestinationRule, at: SourceRef) -> Diagnostic:
+    return Diagnostic(
+        Code.SETTING_IGNORED,
+        Severity.WARNING,
+        "`warmupDurationSecs` has no effect beside `warmup`, which took its place",
+        at,
+        rule.subject,
+    )
+
+
+def consecutive_errors_ignored(rule: DestinationRule, at: SourceRef) -> Diagnostic:
+    return Diagnostic(
+        Code.SETTING_IGNORED,
+        Severity.WARNING,
+        "`consecutiveErrors` is no longer acted upon by Istio",
+        at,
+        rule.subject,
+        help="use `consecutive5xxErrors` or `consecutiveGatewayErrors`",
+    )
 
 
 def subset_empty(rule: DestinationRule, subset: str, host: str, at: SourceRef) -> Diagnostic:

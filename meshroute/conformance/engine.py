@@ -18,12 +18,17 @@ from meshroute.balance.request_key import request_key
 from meshroute.balance.ring_hash import build
 from meshroute.balance.schedule import Schedule
 from meshroute.balance.subsets import Division, criteria_of, scaled
+from meshroute.compile import topology
+from meshroute.compile.locality import ByLocality, Preference, preference_of, spread
 from meshroute.compile.pods import assumed_address, safe_name
+from meshroute.compile.registry import Member
 from meshroute.compile.resolve import covers, most_specific, resolve
 from meshroute.conformance import balancing
 from meshroute.diagnostics import Diagnostic
 from meshroute.hashing import murmur64, xxhash64
 from meshroute.load import load_text
+from meshroute.manifest.istio import LoadBalancerSettings, LocalityLbSetting
+from meshroute.manifest.kubernetes import TrafficDistribution
 from meshroute.match.re2 import Re2SyntaxError, compile_full
 from meshroute.names import ClusterName, EndpointKey
 from meshroute.record import HostRecord
@@ -33,6 +38,7 @@ from meshroute.table import (
     Forward,
     HashPolicy,
     Listener,
+    LocalityWeight,
     OutlierDetection,
     Policy,
     RingHash,
@@ -262,6 +268,108 @@ def _outlier(
     return happened
 
 
+def _preference(
+    balancer: Mapping[str, Any] | None, distribution: str | None, mesh: Mapping[str, Any] | None
+) -> Preference | None:
+    return preference_of(
+        None if balancer is None else LoadBalancerSettings.model_validate(balancer),
+        None if distribution is None else TrafficDistribution(distribution),
+        None if mesh is None else LocalityLbSetting.model_validate(mesh),
+    )
+
+
+def _locality_setting(
+    balancer: Mapping[str, Any] | None = None, distribution: str | None = None, mesh: Mapping[str, Any] | None = None
+) -> dict[str, Any] | None:
+    """The setting that holds, as it is written; and whether it is forced."""
+    found = _preference(balancer, distribution, mesh)
+    if found is None:
+        return None
+    setting = found.setting.model_dump(by_alias=True, exclude_defaults=True)
+    if isinstance(found, ByLocality):
+        return {"localityLbSetting": setting, "forced": found.forced}
+    return {"zoneAwareLbSetting": setting}
+
+
+def _locality_spread(
+    endpoints: Sequence[Mapping[str, Any]],
+    client: Mapping[str, Any],
+    balancer: Mapping[str, Any] | None = None,
+    distribution: str | None = None,
+    mesh: Mapping[str, Any] | None = None,
+    outliers: bool = False,
+) -> dict[str, Any]:
+    """Endpoints, by their number in what is given, with priorities; and the weights of localities."""
+    members = [
+        Member(
+            Endpoint(
+                "10.8.0.1",
+                number,
+                weight=one.get("weight", 1),
+                locality=topology.canonical(one.get("locality", "")),
+            ),
+            one.get("labels", {}),
+        )
+        for number, one in enumerate(endpoints)
+    ]
+    here = topology.Client(topology.canonical(client.get("locality", "")), client.get("labels", {}))
+    found = spread(members, here, _preference(balancer, distribution, mesh), outliers)
+    return {
+        "endpoints": [[one.port, one.priority] for one in found.endpoints],
+        "weights": _weights(found.locality_weights),
+    }
+
+
+def _weights(weights: Sequence[LocalityWeight] | None) -> list[list[Any]] | None:
+    return None if weights is None else [[one.locality, one.weight, one.priority] for one in weights]
+
+
+_ANYBODY: Mapping[str, Any] = {}
+"""A sidecar of which nothing is said."""
+
+
+def _table(manifests: str, client: Mapping[str, Any]) -> mr.RoutingTable:
+    return mr.loads(manifests).router(mr.Sidecar(**client)).table
+
+
+def _cluster(manifests: str, cluster: str, client: Mapping[str, Any] = _ANYBODY) -> dict[str, Any]:
+    """What a client's table says of a cluster; of policy and outliers, what is not a default."""
+    found = next(one for one in _table(manifests, client).clusters if one.name == cluster)
+    return {
+        "policy": _written(found.policy),
+        "endpoints": [
+            {"endpoint": one.key, "locality": one.locality, "priority": one.priority, "health": str(one.health)}
+            for one in found.endpoints
+        ],
+        "weights": _weights(found.locality_weights),
+        "panic": found.panic,
+        "outliers": None if found.outliers is None else _written(found.outliers),
+    }
+
+
+def _written(struct: msgspec.Struct) -> dict[str, Any]:
+    """The fields of a struct that are not their defaults, and its tag."""
+    defaults = dict(zip(struct.__struct_fields__[::-1], struct.__struct_defaults__[::-1], strict=False))
+    values = {name: getattr(struct, name) for name in struct.__struct_fields__}
+    said = {name: value for name, value in values.items() if name not in defaults or value != defaults[name]}
+    tag = struct.__struct_config__.tag
+    return {
+        **({"type": tag} if tag else {}),
+        **{name: _written(value) if isinstance(value, msgspec.Struct) else value for name, value in said.items()},
+    }
+
+
+def _hash_policies(manifests: str, host: str, client: Mapping[str, Any] = _ANYBODY) -> list[list[dict[str, Any]]]:
+    """The hash policies of each route of a virtual host."""
+    hosts = [one for listener in _table(manifests, client).listeners for one in listener.virtual_hosts]
+    routes = next(one.routes for one in hosts if one.name == host)
+    return [
+        [_written(policy) for policy in route.action.hash_policies]
+        for route in routes
+        if isinstance(route.action, Forward)
+    ]
+
+
 _FUNCTIONS: Mapping[str, Any] = {
     "xxh64": lambda text, seed=0: xxhash64(text.encode(), seed),
     "murmur64": lambda text: murmur64(text.encode()),
@@ -290,5 +398,10 @@ _FUNCTIONS: Mapping[str, Any] = {
     "success_rate_limit": outlier.success_rate_limit,
     "re2_full_match": _full_match,
     **balancing.FUNCTIONS,
+    "locality": lambda text: topology.canonical(text),
+    "locality_setting": _locality_setting,
+    "locality_spread": _locality_spread,
+    "compile_cluster": _cluster,
+    "compile_hash_policies": _hash_policies,
     "canonical_table": lambda table: mr.RoutingTable.from_json(msgspec.json.encode(table)).to_json(),
 }

@@ -33,7 +33,7 @@ class Health(StrEnum):
     """Unhealthy, and no longer counted among those that ought to be healthy."""
 
 
-class Endpoint(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class Endpoint(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """One address of a cluster.
 
     `workload` names who listens there (`namespace/name` of a pod); counting goes by address and port alone. `priority`
@@ -60,7 +60,7 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True
         return hash((self.address, self.port, self.workload, self.priority))
 
 
-class LocalityWeight(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class LocalityWeight(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """The weight of a locality at a priority. A locality that none of these names has weight 0: nothing goes there."""
 
     locality: str
@@ -72,7 +72,7 @@ class LocalityWeight(msgspec.Struct, frozen=True, gc=False, forbid_unknown_field
             raise ValueError(f"the weight of locality `{self.locality}` must be from 1 to {MAX_WEIGHT}")
 
 
-class ZoneAware(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class ZoneAware(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """How much traffic stays in the proxy's own locality, where the table names a local cluster.
 
     `enabled` is the percentage of requests it applies to; clusters of fewer than `minimum_hosts` healthy endpoints
@@ -92,7 +92,7 @@ class ZoneAware(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
             raise ValueError(f"zone-aware routing is enabled for 0 to 100 percent, got {self.enabled}")
 
 
-class Cluster(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class Cluster(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """A named set of endpoints with a policy. `service` and `subset` say what it stands for, empty for neither.
 
     `panic` is the percentage of available endpoints below which everybody is asked, 0 for never; `overprovisioning`

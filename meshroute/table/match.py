@@ -12,27 +12,27 @@ from typing import TypeAlias
 import msgspec
 
 
-class Exact(msgspec.Struct, frozen=True, tag="exact", gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class Exact(msgspec.Struct, frozen=True, tag="exact", gc=False, forbid_unknown_fields=True):
     """The whole text, byte for byte; `ignore_case` folds ASCII letters."""
 
     value: str
     ignore_case: bool = False
 
 
-class Prefix(msgspec.Struct, frozen=True, tag="prefix", gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class Prefix(msgspec.Struct, frozen=True, tag="prefix", gc=False, forbid_unknown_fields=True):
     """Text that starts so. A plain string prefix: `/v2` also takes `/v2x`; the empty prefix takes everything."""
 
     value: str
     ignore_case: bool = False
 
 
-class Pattern(msgspec.Struct, frozen=True, tag="pattern", gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class Pattern(msgspec.Struct, frozen=True, tag="pattern", gc=False, forbid_unknown_fields=True):
     """RE2 syntax, matched against the whole text."""
 
     regex: str
 
 
-class Present(msgspec.Struct, frozen=True, tag="present", gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class Present(msgspec.Struct, frozen=True, tag="present", gc=False, forbid_unknown_fields=True):
     """Any value, the empty one included."""
 
 
@@ -42,7 +42,7 @@ TextMatch: TypeAlias = Exact | Prefix | Pattern | Present
 """Compared with one header value, or one query value."""
 
 
-class HeaderMatch(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class HeaderMatch(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """A condition on a header. `name` is lower case; `:method`, `:authority`, `:scheme` and `:path` are headers too.
 
     A repeated header satisfies it with any of its values. `invert` turns the answer round, but a missing header fails
@@ -55,14 +55,14 @@ class HeaderMatch(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=T
     missing_is_empty: bool = False
 
 
-class QueryMatch(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class QueryMatch(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """A condition on the first query parameter of this name, compared as written: nothing is decoded."""
 
     name: str
     value: TextMatch
 
 
-class RouteMatch(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class RouteMatch(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """Everything a route asks; all of it must hold."""
 
     path: PathMatch = Prefix("/")

@@ -14,7 +14,7 @@ import msgspec
 MAX_COUNT: Final = 2**32 - 1
 
 
-class OutlierDetection(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class OutlierDetection(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """The thresholds of one cluster; the defaults are Envoy's.
 
     `enforcing_*` say in how many percent of the cases a verdict is carried out. `max_ejection_time` None is 300,000

@@ -18,7 +18,7 @@ MAX_MAGLEV_SIZE: Final = 5_000_011
 """Envoy's limit for the slots of a Maglev table."""
 
 
-class SlowStart(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class SlowStart(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """Newcomers get a smaller weight for `window` milliseconds: their weight grows with their age to the power of
     1/`aggression`, from `minimum` percent on."""
 
@@ -33,17 +33,13 @@ class SlowStart(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
             raise ValueError(f"the least weight of a slow start is between 0 and 100 percent, got {self.minimum}")
 
 
-class RoundRobin(
-    msgspec.Struct, frozen=True, tag="round-robin", gc=False, forbid_unknown_fields=True, omit_defaults=True
-):
+class RoundRobin(msgspec.Struct, frozen=True, tag="round-robin", gc=False, forbid_unknown_fields=True):
     """Endpoints in turn, in proportion to their weights."""
 
     slow_start: SlowStart | None = None
 
 
-class LeastRequest(
-    msgspec.Struct, frozen=True, tag="least-request", gc=False, forbid_unknown_fields=True, omit_defaults=True
-):
+class LeastRequest(msgspec.Struct, frozen=True, tag="least-request", gc=False, forbid_unknown_fields=True):
     """The least busy of `choices` endpoints drawn at random, with replacement; with `full_scan`, of all.
 
     Where weights differ, endpoints take turns in proportion to `weight / (active + 1) ** bias` instead. `choices` is at
@@ -60,7 +56,7 @@ class LeastRequest(
             raise ValueError(f"least request needs at least 2 choices, got {self.choices}")
 
 
-class RandomChoice(msgspec.Struct, frozen=True, tag="random", gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class RandomChoice(msgspec.Struct, frozen=True, tag="random", gc=False, forbid_unknown_fields=True):
     """Any endpoint, each as likely as the other; weights do not count."""
 
 
@@ -71,7 +67,7 @@ class HashFunction(StrEnum):
     MURMUR_HASH_2 = "murmur-hash-2"
 
 
-class RingHash(msgspec.Struct, frozen=True, tag="ring-hash", gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class RingHash(msgspec.Struct, frozen=True, tag="ring-hash", gc=False, forbid_unknown_fields=True):
     """Consistent hashing on a ketama ring of `minimum` to `maximum` entries.
 
     `balance_factor`, at least 100, is how many percent of its fair share of requests in flight an endpoint may have
@@ -91,7 +87,7 @@ class RingHash(msgspec.Struct, frozen=True, tag="ring-hash", gc=False, forbid_un
         _check_factor(self.balance_factor)
 
 
-class Maglev(msgspec.Struct, frozen=True, tag="maglev", gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class Maglev(msgspec.Struct, frozen=True, tag="maglev", gc=False, forbid_unknown_fields=True):
     """Consistent hashing by a table of `size` slots; a prime, at most 5,000,011. `balance_factor` as for a ring."""
 
     size: int = 65537
@@ -105,7 +101,7 @@ class Maglev(msgspec.Struct, frozen=True, tag="maglev", gc=False, forbid_unknown
 
 
 class OriginalDestination(
-    msgspec.Struct, frozen=True, tag="original-destination", gc=False, forbid_unknown_fields=True, omit_defaults=True
+    msgspec.Struct, frozen=True, tag="original-destination", gc=False, forbid_unknown_fields=True
 ):
     """Wherever the client was going: the address it connected to, no choice made."""
 

@@ -16,7 +16,7 @@ from meshroute.names import ClusterName
 from meshroute.table.match import RouteMatch
 
 
-class RuleRef(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class RuleRef(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """Where a route was written: the resource, the field path inside it, and the place in the text.
 
     `line` is 0 and `file` empty for a resource that was built in Python.
@@ -34,7 +34,7 @@ class RuleRef(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True,
         return f"{self.kind} {self.namespace}/{self.name} {self.path}{place}"
 
 
-class WeightedCluster(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class WeightedCluster(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """One of the clusters that share a route's requests. Weights are relative; their sum may be anything above 0.
 
     `metadata` stands before the route's, key by key, where the cluster is divided into subsets.
@@ -45,7 +45,7 @@ class WeightedCluster(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fiel
     metadata: Mapping[str, Any] = {}
 
 
-class HashOnHeader(msgspec.Struct, frozen=True, tag="header", gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class HashOnHeader(msgspec.Struct, frozen=True, tag="header", gc=False, forbid_unknown_fields=True):
     """The values of a header, sorted and chained, are the key. No such header: no key from this policy.
 
     With `terminal`, no later policy is asked once there is a key.
@@ -55,7 +55,7 @@ class HashOnHeader(msgspec.Struct, frozen=True, tag="header", gc=False, forbid_u
     terminal: bool = False
 
 
-class HashOnCookie(msgspec.Struct, frozen=True, tag="cookie", gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class HashOnCookie(msgspec.Struct, frozen=True, tag="cookie", gc=False, forbid_unknown_fields=True):
     """The value of the first cookie of the name is the key; missing or empty, it gives none.
 
     With a `ttl` in seconds, 0 included, the proxy makes the cookie where it is missing or empty, and the answer sets
@@ -69,24 +69,20 @@ class HashOnCookie(msgspec.Struct, frozen=True, tag="cookie", gc=False, forbid_u
     attributes: tuple[tuple[str, str], ...] = ()
 
 
-class HashOnQuery(msgspec.Struct, frozen=True, tag="query", gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class HashOnQuery(msgspec.Struct, frozen=True, tag="query", gc=False, forbid_unknown_fields=True):
     """The first query parameter of the name, as written, is the key; `?k` and `?k=` give that of the empty text."""
 
     name: str
     terminal: bool = False
 
 
-class HashOnSourceIp(
-    msgspec.Struct, frozen=True, tag="source-ip", gc=False, forbid_unknown_fields=True, omit_defaults=True
-):
+class HashOnSourceIp(msgspec.Struct, frozen=True, tag="source-ip", gc=False, forbid_unknown_fields=True):
     """The address of the client, without its port, is the key."""
 
     terminal: bool = False
 
 
-class HashOnFilterState(
-    msgspec.Struct, frozen=True, tag="filter-state", gc=False, forbid_unknown_fields=True, omit_defaults=True
-):
+class HashOnFilterState(msgspec.Struct, frozen=True, tag="filter-state", gc=False, forbid_unknown_fields=True):
     """What another filter has noted about the request under `name` is the key; nothing noted gives none."""
 
     name: str
@@ -96,7 +92,7 @@ class HashOnFilterState(
 HashPolicy: TypeAlias = HashOnHeader | HashOnCookie | HashOnQuery | HashOnSourceIp | HashOnFilterState
 
 
-class RetryHosts(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class RetryHosts(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """How a retry chooses its host: up to `attempts` + 1 picks, until one was not tried before."""
 
     attempts: int = 1
@@ -106,7 +102,7 @@ class RetryHosts(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tr
             raise ValueError(f"attempts must not be negative, got {self.attempts}")
 
 
-class Forward(msgspec.Struct, frozen=True, tag="forward", gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class Forward(msgspec.Struct, frozen=True, tag="forward", gc=False, forbid_unknown_fields=True):
     """Send to one of the clusters. `hash_policies` make the key that consistent-hash clusters ask for.
 
     `metadata` is what clusters with subsets choose by. `retry_hosts` None lets a retry pick as any request does, hosts
@@ -119,7 +115,7 @@ class Forward(msgspec.Struct, frozen=True, tag="forward", gc=False, forbid_unkno
     retry_hosts: RetryHosts | None = None
 
 
-class Respond(msgspec.Struct, frozen=True, tag="respond", gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class Respond(msgspec.Struct, frozen=True, tag="respond", gc=False, forbid_unknown_fields=True):
     """Answer without asking anybody. The body is in wire form."""
 
     status: int
@@ -129,7 +125,7 @@ class Respond(msgspec.Struct, frozen=True, tag="respond", gc=False, forbid_unkno
 Action: TypeAlias = Forward | Respond
 
 
-class Route(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class Route(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """One line of a virtual host: what it asks, what it does, and the rule it came from (None: no rule, a default)."""
 
     match: RouteMatch
@@ -138,7 +134,7 @@ class Route(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, o
     rule: RuleRef | None = None
 
 
-class VirtualHost(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class VirtualHost(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """The routes of some domains: exact names, `*suffix`, `prefix*` or `*`."""
 
     name: str
@@ -146,7 +142,7 @@ class VirtualHost(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=T
     routes: tuple[Route, ...]
 
 
-class Listener(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class Listener(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """The virtual hosts behind one port.
 
     `ignore_port` leaves `:port` out of the authority when a virtual host is looked up.

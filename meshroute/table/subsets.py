@@ -24,7 +24,7 @@ class Fallback(StrEnum):
     """For selectors only: ask again with fewer keys."""
 
 
-class SubsetSelector(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class SubsetSelector(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """Endpoints that have all of `keys` form one subset for each combination of values.
 
     `fallback` None leaves it to the cluster; `fallback_keys` are the keys that `KEYS_SUBSET` keeps, fewer than `keys`.
@@ -48,7 +48,7 @@ class SubsetSelector(msgspec.Struct, frozen=True, gc=False, forbid_unknown_field
             raise ValueError("fallback keys are for the fallback `keys-subset`")
 
 
-class Subsets(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class Subsets(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """How a cluster is divided. A request's criteria are the metadata of its route.
 
     `default` selects the endpoints of `DEFAULT_SUBSET`; `panic_any` asks all endpoints where the fallback has nobody;

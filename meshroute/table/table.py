@@ -7,6 +7,8 @@ Errors    TableError for JSON that is not a table, with the path of what is wron
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from meshroute.names import ClusterName
@@ -18,7 +20,7 @@ class TableError(ValueError):
     """Not a routing table, or one that a proxy would refuse."""
 
 
-class RoutingTable(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class RoutingTable(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """Listeners by port, clusters by name, and the cluster that takes what no listener expects.
 
     `otherwise` names a cluster for ports without a listener; empty means that nothing does: no route. `locality` is
@@ -33,8 +35,8 @@ class RoutingTable(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=
     local_cluster: ClusterName = ClusterName("")
 
     def to_json(self) -> str:
-        """The canonical form: keys sorted, two spaces of indent, a newline at the end."""
-        text = msgspec.json.encode(self, order="sorted")
+        """The canonical form: keys sorted, defaults left out, two spaces of indent, a newline at the end."""
+        text = msgspec.json.encode(_without_defaults(self), order="sorted")
         return msgspec.json.format(text, indent=2).decode() + "\n"
 
     @staticmethod
@@ -47,3 +49,17 @@ class RoutingTable(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=
 
 
 _DECODER = msgspec.json.Decoder(RoutingTable, strict=True)
+
+
+def _without_defaults(value: Any) -> Any:
+    """A value as JSON has it. msgspec's own `omit_defaults` leaves out what is the default, not what equals it."""
+    if not isinstance(value, msgspec.Struct):
+        return [_without_defaults(one) for one in value] if isinstance(value, tuple) else value
+    tag = value.__struct_config__.tag
+    said: dict[str, Any] = {} if tag is None else {"type": tag}
+    for field in msgspec.structs.fields(value):
+        one = getattr(value, field.name)
+        default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+        if one != default:
+            said[field.encode_name] = _without_defaults(one)
+    return said

@@ -12,12 +12,14 @@ import meshroute as mr
 from meshroute.balance.request_key import request_key
 from meshroute.manifest import DestinationRule, ObjectMeta, Pod, Resource, Service, VirtualService
 from meshroute.manifest.istio import (
+    ConnectionPoolSettings,
     ConsistentHashLB,
     Destination,
     DestinationRuleSpec,
     HTTPRoute,
     HTTPRouteDestination,
     LoadBalancerSettings,
+    OutlierDetection,
     PortSelector,
     PortTrafficPolicy,
     SimpleLB,
@@ -25,7 +27,7 @@ from meshroute.manifest.istio import (
     TrafficPolicy,
     VirtualServiceSpec,
 )
-from meshroute.manifest.kubernetes import PodSpec, PodStatus, ServicePort, ServiceSpec
+from meshroute.manifest.kubernetes import PodSpec, PodStatus, ServicePort, ServiceSpec, TrafficDistribution
 from meshroute.table import (
     Cluster,
     Forward,
@@ -34,6 +36,7 @@ from meshroute.table import (
     HashOnQuery,
     HashOnSourceIp,
     HashPolicy,
+    Health,
     LeastRequest,
     Maglev,
     OriginalDestination,
@@ -41,7 +44,9 @@ from meshroute.table import (
     RandomChoice,
     RingHash,
     RoundRobin,
+    SlowStart,
 )
+from meshroute.table import OutlierDetection as Outliers
 from tests.strategies.manifests import (
     EXPORTS,
     NAMESPACES,
@@ -53,6 +58,7 @@ from tests.strategies.manifests import (
     load_balancers,
     many_pods,
     namespaces,
+    outlier_detections,
     traffic_policies,
 )
 
@@ -469,3 +475,220 @@ class TestDr6Subsets:
                 if all(by_name[one.workload].get(key) == value for key, value in labels.items())
             )
             assert found[f"outbound|{port}|s|{WEB}"] == expected
+
+
+def detection(
+    top: TrafficPolicy | None, sub: TrafficPolicy | None, *, port: int, subset: bool
+) -> OutlierDetection | None:
+    """The outlier detection by the words of DR-3, read for it: four places, the first that is there."""
+    for policy in (sub if subset else None, top):
+        if policy is None:
+            continue
+        for entry in policy.port_level_settings:
+            if entry.port is not None and entry.port.number == port:
+                return entry.outlier_detection
+        if policy.outlier_detection is not None:
+            return policy.outlier_detection
+    return None
+
+
+class TestDr7Outliers:
+    """DR-7: `outlierDetection` is found as the load balancer is, each of the two as a whole and by itself; it ejects by
+    errors in a row, and 0 turns a detector off."""
+
+    @given(st.none() | traffic_policies, st.none() | traffic_policies)
+    def test_each_of_the_two_is_found_by_itself(self, top: TrafficPolicy | None, sub: TrafficPolicy | None) -> None:
+        """On both ports, with the subset and without; what is found means what it means alone."""
+        found = clusters([rule(subsets=[Subset(name="v1", traffic_policy=sub)], policy=top)])
+        for port in (80, 8080):
+            for subset in ("", "v1"):
+                one = found[f"{port}|{subset}"]
+                written = detection(top, sub, port=port, subset=bool(subset))
+                alone = clusters([rule(policy=TrafficPolicy(outlier_detection=written))])["80|"]
+                assert (one.outliers, one.panic) == (alone.outliers, alone.panic)
+                assert one.policy == meaning(policies(top, sub, port=port, subset=bool(subset)))
+
+    @given(
+        outlier_detections,
+        st.none() | st.integers(0, 9),
+        st.none() | st.integers(0, 9),
+        st.none() | st.integers(1, 9),
+        st.integers(0, 9),
+    )
+    def test_every_field_by_itself(
+        self, rest: OutlierDetection, errors: int | None, gateway: int | None, own: int | None, older: int
+    ) -> None:
+        """Numbers and switches, one after the other; the deprecated number does nothing."""
+        split = rest.split_external_local_origin_errors
+        written = rest.model_copy(
+            update={
+                "consecutive_5xx_errors": errors,
+                "consecutive_gateway_errors": gateway,
+                "consecutive_local_origin_failures": own if split else None,
+                "consecutive_errors": older,
+            }
+        )
+        found = clusters([rule(policy=TrafficPolicy(outlier_detection=written))])["80|"].outliers
+        assert found == Outliers(
+            consecutive_5xx=5 if errors is None else errors,
+            enforcing_consecutive_5xx=0 if errors == 0 else 100,
+            consecutive_gateway_failure=5 if gateway is None else gateway,
+            enforcing_consecutive_gateway_failure=100 if gateway else 0,
+            consecutive_local_origin_failure=own if split and own else 5,
+            split_external_local_origin_errors=split,
+            enforcing_success_rate=0,
+            enforcing_local_origin_success_rate=0 if split else 100,
+            interval={"10s": 10_000, "1.5s": 1_500}[rest.interval.text if rest.interval else "10s"],
+            base_ejection_time={"30s": 30_000, "6m": 360_000}[
+                rest.base_ejection_time.text if rest.base_ejection_time else "30s"
+            ],
+            max_ejection_percent=rest.max_ejection_percent or 10,
+        )
+
+    def test_without_it_nobody_is_ejected(self) -> None:
+        assert {one.outliers for one in clusters([rule(policy=TrafficPolicy())]).values()} == {None}
+
+
+class TestDr8Panic:
+    """DR-8: nobody panics unless `minHealthPercent` is above 0; then endpoints that are not ready are not among the
+    endpoints. A service with a traffic distribution never panics and keeps them."""
+
+    @given(
+        many_pods("shop"),
+        st.sampled_from((None, 0, 1, 50, 100)),
+        st.none() | st.sampled_from(TrafficDistribution),
+        st.booleans(),
+    )
+    def test_either_a_panic_or_those_who_are_not_ready(
+        self, pods: tuple[Pod, ...], percent: int | None, distribution: TrafficDistribution | None, sessions: bool
+    ) -> None:
+        """Never both; those who are going away and still serve stay with a service of persistent sessions."""
+        web = SERVICE.model_copy(
+            update={
+                "metadata": ObjectMeta(
+                    name="web", namespace="shop", labels={"istio.io/persistent-session": "c"} if sessions else {}
+                ),
+                "spec": SERVICE.spec.model_copy(update={"traffic_distribution": distribution}),
+            }
+        )
+        detected = None if percent is None else OutlierDetection(min_health_percent=percent)
+        policy = TrafficPolicy(outlier_detection=detected, load_balancer=LoadBalancerSettings(simple=SimpleLB.RANDOM))
+        plain, found = (
+            {str(one.name): one for one in mr.Mesh([web, *pods, *rules]).router().table.clusters}[f"outbound|80||{WEB}"]
+            for rules in ([], [rule(policy=policy)])
+        )
+        panics = bool(percent) and distribution is None
+        assert found.panic == (percent if panics else 0)
+        kept = [one for one in plain.endpoints if not panics or one.health is not Health.UNHEALTHY]
+        assert [one.key for one in found.endpoints] == [one.key for one in kept]
+
+
+class TestDr9Warmup:
+    """DR-9: `warmup` spares newcomers for `duration`, in whole milliseconds; without it `warmupDurationSecs` does. Only
+    round robin and least request know it."""
+
+    @given(
+        st.sampled_from((None, *SimpleLB)),
+        st.booleans(),
+        st.sampled_from((None, {}, {"aggression": 2.5}, {"minimumPercent": 0}, {"minimumPercent": 33.3})),
+        st.sampled_from((None, "90s", "1.0005s")),
+    )
+    def test_by_policy_and_form(
+        self, simple: SimpleLB | None, hashed: bool, newer: dict[str, float] | None, older: str | None
+    ) -> None:
+        """The newer form stands for the older; what it leaves out is 1 and 10."""
+        written: dict[str, object] = {"consistentHash": {"useSourceIp": True}} if hashed else {"simple": simple}
+        if newer is not None:
+            written["warmup"] = {"duration": "2.5s", **newer}
+        if older is not None:
+            written["warmupDurationSecs"] = older
+        settings = LoadBalancerSettings.model_validate(written)
+        policy = clusters([rule(policy=TrafficPolicy(load_balancer=settings))])["80|"].policy
+        expected = None
+        if newer is not None:
+            expected = SlowStart(2_500, newer.get("aggression", 1.0), newer.get("minimumPercent", 10.0))
+        elif older is not None:
+            expected = SlowStart({"90s": 90_000, "1.0005s": 1_000}[older])
+        if hashed or simple in (SimpleLB.RANDOM, SimpleLB.PASSTHROUGH):
+            assert not hasattr(policy, "slow_start")
+        else:
+            assert isinstance(policy, RoundRobin | LeastRequest)
+            assert policy.slow_start == expected
+
+
+class TestDr10Cookies:
+    """DR-10: a `httpCookie` with a `ttl` is made where it is missing or empty, and lives for the whole seconds of it;
+    its `path` and `attributes` are those written."""
+
+    @given(
+        st.sampled_from(((None, None), ("0s", 0), ("999ms", 0), ("1s", 1), ("1.999s", 1), ("1h30m", 5400))),
+        st.sampled_from(("", "/", "/ä")),
+        st.lists(
+            st.tuples(st.sampled_from(("SameSite", "Secure", "ä")), st.sampled_from(("", "Lax"))),
+            unique_by=lambda one: one[0],
+        ),
+    )
+    def test_it_is_made_as_it_is_written(
+        self, ttl: tuple[str | None, int | None], path: str, attributes: list[tuple[str, str]]
+    ) -> None:
+        """Text as its bytes; in the order that is written."""
+        written: dict[str, object] = {"name": "c", "path": path}
+        written["attributes"] = [{"name": name, "value": value} for name, value in attributes]
+        if ttl[0] is not None:
+            written["ttl"] = ttl[0]
+        hashing = ConsistentHashLB.model_validate({"httpCookie": written})
+        (found,) = hashed_by([rule(policy=TrafficPolicy(load_balancer=LoadBalancerSettings(consistent_hash=hashing)))])
+        assert found == HashOnCookie(
+            "c",
+            ttl=ttl[1],
+            path=path.encode().decode("latin-1"),
+            attributes=tuple((name.encode().decode("latin-1"), value) for name, value in attributes),
+        )
+
+
+class TestDr11ConnectionPools:
+    """DR-11: `connectionPool` changes nothing."""
+
+    @given(
+        st.none() | traffic_policies,
+        st.sampled_from(
+            (
+                {
+                    "tcp": {
+                        "maxConnections": 1,
+                        "connectTimeout": "1s",
+                        "idleTimeout": "0s",
+                        "maxConnectionDuration": "5s",
+                    }
+                },
+                {"tcp": {"tcpKeepalive": {"probes": 1}}},
+                {"http": {"http1MaxPendingRequests": 1, "http2MaxRequests": 1, "maxRequestsPerConnection": 1}},
+                {
+                    "http": {
+                        "maxRetries": 1,
+                        "idleTimeout": "1s",
+                        "h2UpgradePolicy": "UPGRADE",
+                        "maxConcurrentStreams": 1,
+                    }
+                },
+                {"http": {"useClientProtocol": True, "http2KeepAlive": {"interval": "1s", "timeout": "1s"}}},
+            )
+        ),
+        st.booleans(),
+    )
+    def test_tables_are_the_same_and_nothing_is_said(
+        self, policy: TrafficPolicy | None, written: dict[str, object], subset: bool
+    ) -> None:
+        """For the rule and for a subset of it."""
+        pool = ConnectionPoolSettings.model_validate(written)
+        policy = policy or TrafficPolicy()
+        pooled = policy.model_copy(update={"connection_pool": pool})
+        rules = [
+            rule(
+                subsets=[Subset(name="v1", traffic_policy=one if subset else policy)], policy=policy if subset else one
+            )
+            for one in (policy, pooled)
+        ]
+        assert clusters(rules[:1]) == clusters(rules[1:])
+        said = mr.Mesh([SERVICE, *PODS, DestinationRule.model_validate(rules[1].model_dump(exclude_unset=True))])
+        assert [one for one in said.diagnostics if "connection" in one.at.path.lower()] == []

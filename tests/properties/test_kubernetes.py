@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 import meshroute as mr
 from meshroute.compile.pods import assumed_address
-from meshroute.manifest import Deployment, EndpointSlice, ObjectMeta, Pod, Resource, Service
+from meshroute.compile.registry import build
+from meshroute.manifest import Deployment, EndpointSlice, Namespace, ObjectMeta, Pod, Resource, Service
 from meshroute.manifest.kubernetes import (
     AddressType,
     Container,
@@ -26,6 +27,7 @@ from meshroute.manifest.kubernetes import (
     PodTemplateSpec,
     ServicePort,
     ServiceSpec,
+    TrafficDistribution,
 )
 from meshroute.manifest.kubernetes import Endpoint as SliceEndpoint
 from meshroute.table import Endpoint, Health
@@ -418,6 +420,50 @@ class TestSvc3Ready:
         expected = Health.HEALTHY if publish or ready == "True" else Health.UNHEALTHY
         assert [member.health for member in found] == ([] if deleted and not publish else [expected])
 
+    @given(
+        st.booleans(),
+        st.sampled_from((None, "True", "False")),
+        st.sampled_from((None, "", "yes")),
+        st.sampled_from((None, "", "cookie")),
+        st.booleans(),
+    )
+    def test_who_is_going_away_stays_for_persistent_sessions(
+        self, deleted: bool, ready: str | None, draining: str | None, session: str | None, sliced: bool
+    ) -> None:
+        """If it still serves; by pods or by slices, an empty label is none."""
+        web = service({"app": "web"}, HTTP)
+        metadata = {"name": "web", "namespace": "shop"}
+        labels = {} if session is None else {"istio.io/persistent-session": session}
+        web = web.model_copy(update={"metadata": ObjectMeta.model_validate({**metadata, "labels": labels})})
+        one = Pod.model_validate(
+            {
+                "metadata": {
+                    "name": "p",
+                    "namespace": "shop",
+                    "labels": {"app": "web", **({} if draining is None else {"istio.io/draining": draining})},
+                    **({"deletionTimestamp": "2026-01-01T00:00:00Z"} if deleted else {}),
+                },
+                "spec": {"containers": []},
+                "status": {
+                    "podIP": "10.8.0.1",
+                    "conditions": [] if ready is None else [{"type": "Ready", "status": ready}],
+                },
+            }
+        )
+        serves = ready != "False"
+        end = SliceEndpoint(
+            addresses=("10.8.0.1",),
+            conditions=EndpointConditions(ready=serves and not deleted, serving=serves, terminating=deleted),
+            target_ref=ObjectReference(kind="Pod", name="p"),
+        )
+        found = [member.health for member in endpoints([web, one, *([slice_of("a", [end])] if sliced else [])])]
+        if deleted and not serves:
+            assert found == []
+        elif deleted or draining:
+            assert found == ([Health.DRAINING] if session else [])
+        else:
+            assert found == [Health.HEALTHY if serves else Health.UNHEALTHY]
+
     @given(many_pods("shop"), st.integers(0, 9))
     def test_a_sick_member_is_never_chosen(self, pods: tuple[Pod, ...], ordinal: int) -> None:
         """Not even when no other is left: then nobody is."""
@@ -463,13 +509,13 @@ class TestSvc4Slices:
 
     @given(st.permutations(("a", "b", "c")), st.lists(st.lists(slice_ends, max_size=3), min_size=3, max_size=3))
     def test_slices_by_name_then_by_place(self, order: Sequence[str], ends: list[list[SliceEndpoint]]) -> None:
-        """The first of an address counts; not ready and on its way out is left out; not ready alone is sick."""
+        """The first of an address counts; what is not ready is left out unless it is said to stay, and sick then."""
         written = dict(zip("abc", ends, strict=True))
         expected: dict[str, bool] = {}
         for name in "abc":
             for one in written[name]:
                 said = one.conditions
-                if not (said.terminating and said.ready is False):
+                if said.ready is not False or said.terminating is False:
                     expected.setdefault(f"{one.addresses[0]}:8080", said.ready is not False)
         slices = [slice_of(name, written[name]) for name in order]
         found = endpoints([service({"app": "web"}, HTTP), *slices, pod("p", address="10.8.0.7")])
@@ -507,3 +553,29 @@ class TestSvc4Slices:
         clusters = {str(one.name): one for one in mr.Mesh(resources).router().table.clusters}
         assert [one.address for one in clusters[f"outbound|80|v|{WEB}"].endpoints] == ["10.8.0.1"]
         assert [one.workload for one in clusters[f"outbound|80||{WEB}"].endpoints] == ["shop/one", "", ""]
+
+
+ANNOTATION = "networking.istio.io/traffic-distribution"
+written_distributions = st.sampled_from((None, "", "PreferSameNode", "prefersamezone", "PREFERCLOSE", "PreferNobody"))
+
+
+class TestSvc5Distribution:
+    """SVC-5: the traffic distribution of a service is its `trafficDistribution`, else its annotation, else that of its
+    namespace; the first that is written decides, even if its value is unknown."""
+
+    @given(st.none() | st.sampled_from(TrafficDistribution), written_distributions, written_distributions)
+    def test_the_first_that_is_written(
+        self, field: TrafficDistribution | None, own: str | None, inherited: str | None
+    ) -> None:
+        """In any case of letters; an annotation that says nothing is not written."""
+        web = Service(
+            metadata=ObjectMeta(name="web", namespace="shop", annotations={} if own is None else {ANNOTATION: own}),
+            spec=ServiceSpec(traffic_distribution=field),
+        )
+        room = ObjectMeta(name="shop", annotations={} if inherited is None else {ANNOTATION: inherited})
+        other = ObjectMeta(name="bank", annotations={ANNOTATION: "PreferSameNode"})
+        registry, _ = build([web], [], [], [], namespaces=[Namespace(metadata=one) for one in (room, other)])
+        (found,) = registry.services.values()
+        said = field or own or inherited or ""
+        meant = {"prefersamenode": "PreferSameNode", "prefersamezone": "PreferSameZone", "preferclose": "PreferClose"}
+        assert found.distribution == meant.get(said.lower())

@@ -326,41 +326,164 @@ NOT_ACTED_ON = (
         WARNING,
     ),
     Slip(
-        "a locality",
+        "a budget",
         "      simple: ROUND_ROBIN",
-        "      simple: ROUND_ROBIN\n      localityLbSetting: {}",
+        "      simple: ROUND_ROBIN\n    retryBudget: {}",
         MODEL,
         1,
-        "spec.trafficPolicy.loadBalancer.localityLbSetting",
+        "spec.trafficPolicy.retryBudget",
         WARNING,
     ),
     Slip(
-        "warming up",
-        "      simple: ROUND_ROBIN",
-        "      simple: ROUND_ROBIN\n      warmup: {duration: 5s}",
+        "encryption of a subset",
+        "  - name: v1",
+        "  - name: v1\n    trafficPolicy: {tls: {}}",
         MODEL,
+        1,
+        "spec.subsets[0].trafficPolicy.tls",
+        WARNING,
+    ),
+)
+
+BALANCER = "      simple: ROUND_ROBIN"
+VALUE = mr.Code.FIELD_VALUE
+IGNORED = mr.Code.SETTING_IGNORED
+LOCALITY = "spec.trafficPolicy.loadBalancer.localityLbSetting"
+
+
+def of_balancer(name: str, lines: str, below: int, path: str, code: mr.Code = VALUE, detects: bool = True) -> Slip:
+    """More lines of the load balancer, with outlier detection behind them or without; simple balancing stays."""
+    more = "\n    outlierDetection: {}" if detects else ""
+    severity = mr.Severity.ERROR if code is VALUE else WARNING
+    return Slip(name, BALANCER, f"{BALANCER}\n{lines}{more}", code, below, path, severity)
+
+
+def of_locality(name: str, line: str, path: str, code: mr.Code = VALUE, detects: bool = True) -> Slip:
+    """One line of a locality setting."""
+    lines = f"      localityLbSetting:\n        {line}"
+    return of_balancer(name, lines, 2, f"{LOCALITY}.{path}", code, detects)
+
+
+def of_outliers(name: str, line: str, field: str, code: mr.Code = VALUE) -> Slip:
+    """One line of the outlier detection."""
+    lines = f"    outlierDetection:\n      {line}"
+    return of_balancer(name, lines, 2, f"spec.trafficPolicy.outlierDetection.{field}", code, detects=False)
+
+
+REFUSED = (
+    Slip(
+        "an even table",
+        BALANCER,
+        "      consistentHash:\n        maglev: {tableSize: 8}",
+        VALUE,
+        0,
+        "spec.trafficPolicy.loadBalancer.consistentHash",
+    ),
+    Slip(
+        "a cookie without a name",
+        BALANCER,
+        "      consistentHash:\n        httpCookie:\n          name: ''",
+        VALUE,
+        2,
+        "spec.trafficPolicy.loadBalancer.consistentHash.httpCookie.name",
+    ),
+    Slip(
+        "an attribute twice",
+        BALANCER,
+        "      consistentHash:\n        httpCookie:\n          name: c\n          attributes:\n"
+        "          - name: a\n          - name: b\n          - name: a",
+        VALUE,
+        6,
+        "spec.trafficPolicy.loadBalancer.consistentHash.httpCookie.attributes[2].name",
+    ),
+    of_balancer(
+        "a fraction of a millisecond",
+        "      warmup:\n        duration: 1.0001s",
+        2,
+        "spec.trafficPolicy.loadBalancer.warmup.duration",
+    ),
+    of_balancer(
+        "no aggression",
+        "      warmup:\n        duration: 1s\n        aggression: 0.0",
+        3,
+        "spec.trafficPolicy.loadBalancer.warmup.aggression",
+    ),
+    of_balancer("two settings", "      zoneAwareLbSetting: {}\n      localityLbSetting: {}", 2, LOCALITY),
+    of_balancer(
+        "a zone as a key for zones",
+        "      zoneAwareLbSetting:\n        failoverPriority: [app, topology.istio.io/subzone]",
+        2,
+        "spec.trafficPolicy.loadBalancer.zoneAwareLbSetting.failoverPriority[1]",
+    ),
+    of_outliers("an interval", "interval: 1.0001s", "interval"),
+    of_outliers("a time", "baseEjectionTime: 1.0001s", "baseEjectionTime"),
+    of_outliers("more than all", "maxEjectionPercent: 101", "maxEjectionPercent"),
+    of_outliers("fewer than none", "minHealthPercent: -1", "minHealthPercent"),
+    of_outliers("failures of its own", "consecutiveLocalOriginFailures: 2", "consecutiveLocalOriginFailures"),
+    of_locality("less than all", "distribute: [{from: a, to: {a: 99}}]", "distribute[0].to"),
+    of_locality("more than all", "distribute: [{from: a, to: {a: 99, b: 2}}]", "distribute[0].to"),
+    of_locality("nothing", "distribute: [{from: a, to: {a: 0, b: 100}}]", "distribute[0].to.a"),
+    of_locality("no region", "distribute: [{from: '/a', to: {a: 100}}]", "distribute[0].from"),
+    of_locality("no source", "distribute: [{to: {a: 100}}]", "distribute[0].from"),
+    of_locality("an early wildcard", "distribute: [{from: a, to: {'*/a': 100}}]", 'distribute[0].to["*/a"]'),
+    of_locality("two wildcards", "distribute: [{from: a, to: {'a/**': 100}}]", 'distribute[0].to["a/**"]'),
+    of_locality("a zone in its region", "distribute: [{from: a, to: {a: 50, a/b: 50}}]", 'distribute[0].to["a/b"]'),
+    of_locality("a region of a zone", "distribute: [{from: a, to: {a/b: 50, a: 50}}]", "distribute[0].to.a"),
+    of_locality("what remains, and more", "distribute: [{from: a, to: {a: 50, '*': 50}}]", "distribute[0].to.a"),
+    of_locality(
+        "a place twice", "distribute: [{from: a/b, to: {a: 100}}, {from: a/b, to: {a: 100}}]", "distribute[1].from"
+    ),
+    of_locality(
+        "after all", "distribute: [{from: '*', to: {a: 100}}, {from: a/b/c, to: {a: 100}}]", "distribute[1].from"
+    ),
+    of_locality("both", "{distribute: [{from: a, to: {a: 100}}], failover: [{from: a, to: b}]}", "failover"),
+    of_locality("nowhere else", "failover: [{from: a, to: a}]", "failover[0]"),
+    of_locality("a zone", "failover: [{from: a, to: b}, {from: a/b, to: b}]", "failover[1]"),
+    of_locality("anywhere", "failover: [{from: a, to: '*'}]", "failover[0]"),
+    of_locality(
+        "a region as a key",
+        "{failover: [{from: a, to: b}], failoverPriority: [topology.kubernetes.io/region]}",
+        "failoverPriority[0]",
+    ),
+)
+WITHOUT_EFFECT = (
+    of_locality("keys", "failoverPriority: [app]", "failoverPriority", IGNORED, detects=False),
+    of_locality("regions", "failover: [{from: a, to: b}]", "failover", IGNORED, detects=False),
+    of_outliers("the deprecated number", "consecutiveErrors: 5", "consecutiveErrors", IGNORED),
+    of_balancer(
+        "the older form",
+        "      warmup: {duration: 1s}\n      warmupDurationSecs: 1s",
+        2,
+        "spec.trafficPolicy.loadBalancer.warmupDurationSecs",
+        IGNORED,
+    ),
+    Slip(
+        "a warmup of a ring",
+        BALANCER,
+        "      consistentHash: {}\n      warmup: {duration: 1s}",
+        IGNORED,
         1,
         "spec.trafficPolicy.loadBalancer.warmup",
         WARNING,
     ),
     Slip(
-        "outliers",
-        "  subsets:",
-        "    outlierDetection: {}\n  subsets:",
-        MODEL,
-        0,
-        "spec.trafficPolicy.outlierDetection",
-        WARNING,
-    ),
-    Slip(
-        "a pool of a subset",
-        "  - name: v1",
-        "  - name: v1\n    trafficPolicy: {connectionPool: {}}",
-        MODEL,
+        "a warmup at random",
+        BALANCER,
+        "      simple: RANDOM\n      warmupDurationSecs: 1s",
+        IGNORED,
         1,
-        "spec.subsets[0].trafficPolicy.connectionPool",
+        "spec.trafficPolicy.loadBalancer.warmupDurationSecs",
         WARNING,
     ),
+)
+ACCEPTED = (
+    "localityLbSetting: {enabled: false, failoverPriority: [app]}",
+    "localityLbSetting: {distribute: [{from: 'a/*', to: {a/b: 30, a/c: 30, 'd/*': 40}}, {from: '*', to: {'*': 100}}]}",
+    "localityLbSetting: {distribute: [{from: a/b/c, to: {a/b/c: 1, a/b/d: 99}}, {from: a/b/d, to: {a: 100}}]}",
+    "localityLbSetting: {enabled: true}",
+    "zoneAwareLbSetting: {failover: [{from: a, to: b}], failoverPriority: [app]}",
+    "warmup: {duration: 1.001s, aggression: 0.1, minimumPercent: 100}",
+    "warmupDurationSecs: 1s",
 )
 
 
@@ -521,6 +644,46 @@ class TestCheck7NotActedOn:
             for one in (text, VALID)
         )
         assert table == plain
+
+
+class TestCheck8RefusedPolicies:
+    """CHECK-8: errors in a traffic policy are those of Istio's webhook, each in its place."""
+
+    @given(st.sampled_from(REFUSED), paddings)
+    def test_it_is_an_error_where_it_stands(self, slip: Slip, padding: Padding) -> None:
+        """And the only one."""
+        told_exactly(padding, slip)
+
+    @given(st.sampled_from(ACCEPTED))
+    def test_what_istio_accepts_is_accepted(self, line: str) -> None:
+        """Without a word."""
+        assert said(VALID.replace(BALANCER, f"{BALANCER}\n      {line}")) == []
+
+    @given(st.lists(st.integers(1, 60), min_size=1, max_size=4))
+    def test_shares_sum_to_a_hundred(self, weights: list[int]) -> None:
+        """Exactly."""
+        to = ", ".join(f"r{number}: {weight}" for number, weight in enumerate(weights))
+        line = f"      localityLbSetting: {{distribute: [{{from: a, to: {{{to}}}}}]}}"
+        told = diagnosed(VALID.replace(BALANCER, f"{BALANCER}\n{line}"))
+        expected = [] if sum(weights) == 100 else [f"total locality weight {sum(weights)} != 100"]
+        assert [one.message for one in told] == expected
+
+
+class TestCheck9WithoutEffect:
+    """CHECK-9: a setting without effect where it stands is a warning."""
+
+    @given(st.sampled_from(WITHOUT_EFFECT), paddings)
+    def test_it_is_a_warning_where_it_stands(self, slip: Slip, padding: Padding) -> None:
+        """And the only one."""
+        told_exactly(padding, slip)
+
+    @given(st.sampled_from(("failoverPriority: [app]", "failover: [{from: a, to: b}]")))
+    def test_outlier_detection_gives_it_its_effect(self, line: str) -> None:
+        """The service's, for a subset that says nothing of it."""
+        lines = f"    trafficPolicy: {{loadBalancer: {{localityLbSetting: {{{line}}}}}}}"
+        text = VALID.replace("  - name: v1", f"  - name: v1\n{lines}")
+        assert [one.code for one in said(text)] == [IGNORED]
+        assert said(text.replace("  subsets:", "    outlierDetection: {}\n  subsets:")) == []
 
 
 REPAIRED = (

@@ -35,6 +35,7 @@ from meshroute.manifest.istio import (
     HTTPRouteDestination,
     LoadBalancerSettings,
     Maglev,
+    OutlierDetection,
     PortSelector,
     PortTrafficPolicy,
     RingHash,
@@ -201,13 +202,27 @@ load_balancers = st.one_of(
         )
     ).map(lambda hashing: LoadBalancerSettings(consistent_hash=hashing)),
 )
-port_policies = st.tuples(port_selectors, st.none() | load_balancers).map(
-    lambda drawn: PortTrafficPolicy(port=drawn[0], load_balancer=drawn[1])
+# Off, the default and another number, each of them written or not; and one panic threshold, which some pods feel.
+outlier_detections = st.fixed_dictionaries(
+    {},
+    optional={
+        "consecutive5xxErrors": st.sampled_from((0, 5, 7)),
+        "consecutiveGatewayErrors": st.sampled_from((0, 5, 7)),
+        "splitExternalLocalOriginErrors": st.just(True),
+        "interval": st.sampled_from(("10s", "1.5s")),
+        "baseEjectionTime": st.sampled_from(("30s", "6m")),
+        "maxEjectionPercent": st.sampled_from((0, 10, 100)),
+        "minHealthPercent": st.sampled_from((0, 50)),
+    },
+).map(OutlierDetection.model_validate)
+port_policies = st.tuples(port_selectors, st.none() | load_balancers, st.none() | outlier_detections).map(
+    lambda drawn: PortTrafficPolicy(port=drawn[0], load_balancer=drawn[1], outlier_detection=drawn[2])
 )
 traffic_policies = st.tuples(
     st.none() | load_balancers,
     st.lists(port_policies, max_size=2, unique_by=lambda one: one.port and one.port.number).map(tuple),
-).map(lambda drawn: TrafficPolicy(load_balancer=drawn[0], port_level_settings=drawn[1]))
+    st.none() | outlier_detections,
+).map(lambda drawn: TrafficPolicy(load_balancer=drawn[0], port_level_settings=drawn[1], outlier_detection=drawn[2]))
 
 
 @st.composite

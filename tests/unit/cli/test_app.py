@@ -179,6 +179,7 @@ def test_where_the_client_runs_matters() -> None:
         (("no-such-file.yaml", URL), "cannot be read: no such file"),
         ((CANARY, URL, "-H", "cookie"), "--header takes 'NAME: VALUE', got `cookie`"),
         ((CANARY, URL, "--label", "app"), "--label takes KEY=VALUE, got `app`"),
+        ((CANARY, URL, "--locality", "a/b/c/d"), "--locality takes REGION/ZONE/SUBZONE, got `a/b/c/d`"),
         ((CANARY, URL, "--draw", "stream=x"), "--draw takes NAME=NUMBER, got `stream=x`"),
         ((CANARY, URL, "--draw", f"stream={2**64}"), "unsigned 64-bit"),
         ((CANARY, URL, "--draw", "stream=1", "--count", "2"), "--draw pins one request"),

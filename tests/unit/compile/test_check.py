@@ -95,7 +95,8 @@ spec: {containers: [{name: c}]}
 spec:
   host: web
   trafficPolicy:
-    connectionPool: {}  # <- field-not-modelled warning spec.trafficPolicy.connectionPool
+    connectionPool: {tcp: {maxConnections: 1}}
+    retryBudget: {}  # <- field-not-modelled warning spec.trafficPolicy.retryBudget
     portLevelSettings:
     - port: {number: 80}
       tls: {mode: DISABLE}  # <- field-not-modelled warning spec.trafficPolicy.portLevelSettings[0].tls
@@ -272,7 +273,7 @@ spec: {host: web, subsets: [{name: v1, labels: {version: v1}}]}
     - destination: {host: web, subset: v2}  # <- subset-unknown warning spec.http[0].route[1].destination.subset
       weight: 1
 """,
-    "balancer_refused": RULE
+    "policy_refused": RULE
     + """\
 spec:
   host: web
@@ -294,6 +295,190 @@ spec:
   - name: v2
     trafficPolicy:
       loadBalancer: {consistentHash: {ringHash: {minimumRingSize: 8388608}}}
+""",
+    "policy_refused: a cookie": RULE
+    + """\
+spec:
+  host: web
+  trafficPolicy:
+    loadBalancer:
+      consistentHash:
+        httpCookie:
+          name: ""  # <- field-value error spec.@cookie.name
+          ttl: 0s
+          attributes:
+          - {name: a, value: "1"}
+          - name: ""  # <- field-value error spec.@cookie.attributes[1].name
+          - name: a  # <- field-value error spec.@cookie.attributes[2].name
+""",
+    "policy_refused: a warmup": RULE
+    + """\
+spec:
+  host: web
+  trafficPolicy:
+    loadBalancer:
+      warmup:
+        duration: 1000001us  # <- field-value error spec.trafficPolicy.loadBalancer.warmup.duration
+        aggression: 0  # <- field-value error spec.trafficPolicy.loadBalancer.warmup.aggression
+        minimumPercent: 100
+""",
+    "policy_refused: outliers": RULE
+    + """\
+spec:
+  host: web
+  trafficPolicy:
+    outlierDetection:
+      interval: 1.0005s  # <- field-value error spec.trafficPolicy.outlierDetection.interval
+      baseEjectionTime: 1000500us  # <- field-value error spec.trafficPolicy.outlierDetection.baseEjectionTime
+      maxEjectionPercent: 101  # <- field-value error spec.trafficPolicy.outlierDetection.maxEjectionPercent
+      minHealthPercent: -1  # <- field-value error spec.trafficPolicy.outlierDetection.minHealthPercent
+      consecutiveLocalOriginFailures: 1  # <- field-value error spec.@outliers.consecutiveLocalOriginFailures
+  subsets:
+  - name: v1
+    trafficPolicy:
+      outlierDetection:
+        interval: 1.5s
+        maxEjectionPercent: 100
+        splitExternalLocalOriginErrors: true
+        consecutiveLocalOriginFailures: 1
+""",
+    "policy_refused: localities": RULE
+    + """\
+spec:
+  host: web
+  trafficPolicy:
+    loadBalancer:
+      localityLbSetting:
+        distribute:
+        - from: "eu/*/a"  # <- field-value error spec.@locality.distribute[0].from
+          to:
+            eu: 0  # <- field-value error spec.@locality.distribute[0].to.eu
+            us: 100
+        - from: eu
+          to:
+            "eu//a": 10  # <- field-value error spec.@locality.distribute[1].to["eu//a"]
+            "us/1": 30  # <- field-value error spec.@locality.distribute[1].to["us/1"]
+            "us/*": 60
+        - from: eu/1  # <- field-value error spec.@locality.distribute[2].from
+          to: {"us/1/a": 50, "us/1/b": 50}
+        - {from: us/1, to: {eu: 100}}
+        - {from: "*", to: {"*": 100}}
+  subsets:
+  - name: v1
+    trafficPolicy:
+      outlierDetection: {}
+      loadBalancer:
+        localityLbSetting:
+          failoverPriority:
+          - topology.istio.io/network
+          - topology.kubernetes.io/zone  # <- field-value error spec.subsets[0].@locality.failoverPriority[1]
+          failover:
+          - {from: eu, to: us}
+          - {from: us, to: us}  # <- field-value error spec.subsets[0].@locality.failover[1]
+          - {from: us/1, to: eu}  # <- field-value error spec.subsets[0].@locality.failover[2]
+          - {from: us, to: "*"}  # <- field-value error spec.subsets[0].@locality.failover[3]
+""",
+    "policy_refused: two settings": RULE
+    + """\
+spec:
+  host: web
+  trafficPolicy:
+    outlierDetection: {}
+    loadBalancer:
+      localityLbSetting:  # <- field-value error spec.@locality
+        distribute: [{from: eu, to: {eu: 100}}]
+        failover: [{from: eu, to: us}]  # <- field-value error spec.@locality.failover
+      zoneAwareLbSetting:
+        failoverPriority:
+        - topology.kubernetes.io/region  # <- field-value error spec.@zones.failoverPriority[0]
+        failover: [{from: eu, to: us/1}]  # <- field-value error spec.@zones.failover[0]
+""",
+    "shares_not_a_hundred": RULE
+    + """\
+spec:
+  host: web
+  trafficPolicy:
+    loadBalancer:
+      localityLbSetting:
+        distribute:
+        - from: eu
+          to: {eu: 50, us: 49}  # <- field-value error spec.@locality.distribute[0].to
+        - from: us
+          to: {eu: 100}
+""",
+    "failover_ignored": RULE
+    + """\
+spec:
+  host: web
+  trafficPolicy:
+    loadBalancer:
+      localityLbSetting:
+        failoverPriority: [app]  # <- setting-ignored warning spec.@locality.failoverPriority
+        failover: [{from: eu, to: us}]  # <- setting-ignored warning spec.@locality.failover
+    portLevelSettings:
+    - port: {number: 80}
+      outlierDetection: {}
+      loadBalancer: {localityLbSetting: {failoverPriority: [app]}}
+  subsets:
+  - name: v1
+    trafficPolicy: {loadBalancer: {localityLbSetting: {enabled: false, failoverPriority: [app]}}}
+  - name: all
+    trafficPolicy:
+      loadBalancer: {localityLbSetting: {distribute: [{from: eu, to: {eu: 100}}], failoverPriority: [app]}}
+""",
+    "failover_ignored: where a port has none": RULE
+    + """\
+spec:
+  host: web
+  trafficPolicy:
+    outlierDetection: {}
+    portLevelSettings:
+    - port: {number: 80}
+      loadBalancer:
+        localityLbSetting:
+          failoverPriority: [app]  # <- setting-ignored warning spec.@port.failoverPriority
+  subsets:
+  - name: v1
+    trafficPolicy: {loadBalancer: {localityLbSetting: {failoverPriority: [app]}}}
+""",
+    "warmup_ignored": RULE
+    + """\
+spec:
+  host: web
+  trafficPolicy:
+    loadBalancer:
+      simple: RANDOM
+      warmup: {duration: 5s}  # <- setting-ignored warning spec.trafficPolicy.loadBalancer.warmup
+      warmupDurationSecs: 5s  # <- setting-ignored warning spec.trafficPolicy.loadBalancer.warmupDurationSecs
+  subsets:
+  - name: v1
+    trafficPolicy:
+      loadBalancer:
+        consistentHash: {useSourceIp: true}
+        warmup: {duration: 5s}  # <- setting-ignored warning spec.subsets[0].trafficPolicy.loadBalancer.warmup
+  - name: all
+    trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN, warmup: {duration: 5s}}}
+""",
+    "older_warmup_ignored": RULE
+    + """\
+spec:
+  host: web
+  trafficPolicy:
+    loadBalancer:
+      warmup: {duration: 5s}
+      warmupDurationSecs: 5s  # <- setting-ignored warning spec.trafficPolicy.loadBalancer.warmupDurationSecs
+  subsets:
+  - name: v1
+    trafficPolicy: {loadBalancer: {warmupDurationSecs: 5s}}
+""",
+    "consecutive_errors_ignored": RULE
+    + """\
+spec:
+  host: web
+  trafficPolicy:
+    outlierDetection:
+      consecutiveErrors: 5  # <- setting-ignored warning spec.trafficPolicy.outlierDetection.consecutiveErrors
+      consecutive5xxErrors: 0
 """,
     "subset_empty": RULE
     + """\
@@ -370,10 +555,27 @@ def diagnosed(text: str) -> tuple[mr.Diagnostic, ...]:
         return error.diagnostics
 
 
+SHORT = {
+    "@locality": "trafficPolicy.loadBalancer.localityLbSetting",
+    "@zones": "trafficPolicy.loadBalancer.zoneAwareLbSetting",
+    "@cookie": "trafficPolicy.loadBalancer.consistentHash.httpCookie",
+    "@outliers": "trafficPolicy.outlierDetection",
+    "@port": "trafficPolicy.portLevelSettings[0].loadBalancer.localityLbSetting",
+}
+"""Parts of field paths that would make lines too long."""
+
+
+def spelt_out(mark: str) -> str:
+    """A mark with its path in full."""
+    for short, path in SHORT.items():
+        mark = mark.replace(short, path)
+    return mark.strip()
+
+
 def marked(text: str) -> list[str]:
     """What the comments of a text say, with their lines."""
     return [
-        f"{number} {mark.strip()}"
+        f"{number} {spelt_out(mark)}"
         for number, line in enumerate(text.splitlines(), 1)
         for mark in line.partition("# <- ")[2].split(" ; ")
         if mark

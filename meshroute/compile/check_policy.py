@@ -1,0 +1,235 @@
+"""What is to be said about a DestinationRule's traffic policies: balancing, localities, failing endpoints.
+
+Source    spec/validate.md CHECK-8, CHECK-9; istio/istio: pkg/config/validation/validation.go,
+          pkg/config/validation/agent/validation.go
+Inputs    one validated DestinationRule. Exactness: what Istio's webhook refuses is an error, what it accepts is not;
+          what has no effect where it stands is a warning.
+Errors    none: the answer is diagnostics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, TypeAlias
+
+import msgspec
+
+from meshroute.compile import wording
+from meshroute.compile.destination import policy_of
+from meshroute.compile.topology import REGION, SUBZONE, ZONE
+from meshroute.diagnostics import Diagnostic, FieldPath, SourceRef
+from meshroute.manifest.istio import (
+    DestinationRule,
+    HTTPCookie,
+    LoadBalancerSettings,
+    LocalityDistribute,
+    LocalityFailover,
+    LocalityLbSetting,
+    OutlierDetection,
+    PortTrafficPolicy,
+    SimpleLB,
+    TrafficPolicy,
+    Warmup,
+    ZoneAwareLbSetting,
+)
+from meshroute.manifest.metadata import Duration
+
+_MILLISECOND: Final = 1_000_000
+_WARMED_UP: Final = (None, SimpleLB.UNSPECIFIED, SimpleLB.LEAST_CONN, SimpleLB.LEAST_REQUEST, SimpleLB.ROUND_ROBIN)
+
+Level: TypeAlias = TrafficPolicy | PortTrafficPolicy
+
+
+class _Policy(msgspec.Struct, frozen=True):
+    """One policy of a rule, where it stands, and the outlier detection that goes with its load balancer."""
+
+    rule: DestinationRule
+    path: FieldPath
+    level: Level
+    detection: OutlierDetection | None
+
+    def at(self, *path: str | int) -> SourceRef:
+        """The place of a field below the policy."""
+        return self.rule.at("spec", *self.path, *path)
+
+
+def check_policies(rule: DestinationRule) -> Iterator[Diagnostic]:
+    """Everything worth saying about the traffic policies of a rule, policy by policy."""
+    for policy in _policies(rule):
+        if policy.level.outlier_detection is not None:
+            yield from _check_outliers(policy, policy.level.outlier_detection)
+        if policy.level.load_balancer is not None:
+            yield from _check_balancer(policy, policy.level.load_balancer)
+
+
+def _policies(rule: DestinationRule) -> Iterator[_Policy]:
+    """The policies of a rule: its own, then those of its subsets, each with its port-level entries.
+
+    A subset without outlier detection has that of the rule; a port-level entry has its own or none.
+    """
+    top = rule.spec.traffic_policy
+    inherited = top.outlier_detection if top is not None else None
+    levels: list[tuple[FieldPath, TrafficPolicy | None]] = [(("trafficPolicy",), top)]
+    levels += [
+        (("subsets", number, "trafficPolicy"), subset.traffic_policy) for number, subset in enumerate(rule.spec.subsets)
+    ]
+    for path, level in levels:
+        if level is None:
+            continue
+        yield _Policy(rule, path, level, level.outlier_detection or inherited)
+        for number, entry in enumerate(level.port_level_settings):
+            yield _Policy(rule, (*path, "portLevelSettings", number), entry, entry.outlier_detection)
+
+
+def _check_balancer(policy: _Policy, settings: LoadBalancerSettings) -> Iterator[Diagnostic]:
+    rule, here = policy.rule, "loadBalancer"
+    if (hashing := settings.consistent_hash) is not None:
+        try:
+            policy_of(settings)
+        except ValueError as error:
+            yield wording.policy_refused(rule, str(error), policy.at(here, "consistentHash"))
+        if hashing.http_cookie is not None:
+            yield from _check_cookie(policy, hashing.http_cookie)
+    if settings.locality_lb_setting is not None and settings.zone_aware_lb_setting is not None:
+        reason = "only one of `localityLbSetting` and `zoneAwareLbSetting` may be set"
+        yield wording.policy_refused(rule, reason, policy.at(here, "localityLbSetting"))
+    if settings.locality_lb_setting is not None:
+        yield from _check_locality(policy, settings.locality_lb_setting)
+    if settings.zone_aware_lb_setting is not None:
+        yield from _check_zone_aware(policy, settings.zone_aware_lb_setting)
+    if settings.warmup is not None:
+        yield from _check_warmup(policy, settings.warmup)
+    for field, written in (("warmup", settings.warmup), ("warmupDurationSecs", settings.warmup_duration_secs)):
+        if written is None:
+            continue
+        if settings.consistent_hash is not None or settings.simple not in _WARMED_UP:
+            yield wording.warmup_ignored(rule, field, policy.at(here, field))
+        elif field != "warmup" and settings.warmup is not None:
+            yield wording.older_warmup_ignored(rule, policy.at(here, field))
+
+
+def _check_cookie(policy: _Policy, cookie: HTTPCookie) -> Iterator[Diagnostic]:
+    here = ("loadBalancer", "consistentHash", "httpCookie")
+    if not cookie.name:
+        yield wording.policy_refused(policy.rule, "the cookie needs a name", policy.at(*here, "name"))
+    names = [one.name for one in cookie.attributes]
+    for number, name in enumerate(names):
+        at = policy.at(*here, "attributes", number, "name")
+        if not name:
+            yield wording.policy_refused(policy.rule, "the attribute of the cookie needs a name", at)
+        elif name in names[:number]:
+            yield wording.policy_refused(policy.rule, f"the cookie has an attribute `{name}` already", at)
+
+
+def _check_warmup(policy: _Policy, warmup: Warmup) -> Iterator[Diagnostic]:
+    yield from _check_spans(policy, ("loadBalancer", "warmup"), (("duration", warmup.duration),))
+    if warmup.aggression is not None and warmup.aggression <= 0:
+        at = policy.at("loadBalancer", "warmup", "aggression")
+        yield wording.policy_refused(policy.rule, "the aggression of a warmup must be above 0", at)
+
+
+def _check_outliers(policy: _Policy, written: OutlierDetection) -> Iterator[Diagnostic]:
+    here = "outlierDetection"
+    yield from _check_spans(
+        policy, (here,), (("interval", written.interval), ("baseEjectionTime", written.base_ejection_time))
+    )
+    for field, percent in (
+        ("maxEjectionPercent", written.max_ejection_percent),
+        ("minHealthPercent", written.min_health_percent),
+    ):
+        if not 0 <= percent <= 100:
+            reason = f"`{field}` is a percentage from 0 to 100, got {percent}"
+            yield wording.policy_refused(policy.rule, reason, policy.at(here, field))
+    if written.consecutive_local_origin_failures and not written.split_external_local_origin_errors:
+        reason = "`consecutiveLocalOriginFailures` needs `splitExternalLocalOriginErrors: true`"
+        yield wording.policy_refused(policy.rule, reason, policy.at(here, "consecutiveLocalOriginFailures"))
+    if written.consecutive_errors:
+        yield wording.consecutive_errors_ignored(policy.rule, policy.at(here, "consecutiveErrors"))
+
+
+def _check_spans(
+    policy: _Policy, path: FieldPath, spans: Iterable[tuple[str, Duration | None]]
+) -> Iterator[Diagnostic]:
+    for field, span in spans:
+        if span is not None and span.nanoseconds % _MILLISECOND:
+            reason = f"`{span}` is no whole number of milliseconds"
+            yield wording.policy_refused(policy.rule, reason, policy.at(*path, field))
+
+
+def _check_locality(policy: _Policy, setting: LocalityLbSetting) -> Iterator[Diagnostic]:
+    here = ("loadBalancer", "localityLbSetting")
+    if setting.distribute and setting.failover:
+        reason = "`distribute` and `failover` cannot both be set"
+        yield wording.policy_refused(policy.rule, reason, policy.at(*here, "failover"))
+    if setting.failover:
+        yield from _check_topology_labels(policy, here, setting.failover_priority, "beside `failover`")
+    yield from _check_shares(policy, here, setting.distribute)
+    yield from _check_failover(policy, here, setting.failover)
+    # An entry that distributes goes before both, whatever endpoints do.
+    if policy.detection is None and setting.enabled is not False and not setting.distribute:
+        for field in ("failover", "failoverPriority"):
+            if setting.failover if field == "failover" else setting.failover_priority:
+                yield wording.failover_ignored(policy.rule, field, policy.at(*here, field))
+
+
+def _check_zone_aware(policy: _Policy, setting: ZoneAwareLbSetting) -> Iterator[Diagnostic]:
+    here = ("loadBalancer", "zoneAwareLbSetting")
+    yield from _check_topology_labels(policy, here, setting.failover_priority, "of `zoneAwareLbSetting`")
+    yield from _check_failover(policy, here, setting.failover)
+
+
+def _check_topology_labels(policy: _Policy, here: FieldPath, keys: Sequence[str], where: str) -> Iterator[Diagnostic]:
+    for number, key in enumerate(keys):
+        if key in (REGION, ZONE, SUBZONE):
+            reason = f"`{key}` is no key for a `failoverPriority` {where}, which goes by it already"
+            yield wording.policy_refused(policy.rule, reason, policy.at(*here, "failoverPriority", number))
+
+
+def _check_failover(policy: _Policy, here: FieldPath, failover: Sequence[LocalityFailover]) -> Iterator[Diagnostic]:
+    for number, one in enumerate(failover):
+        at = policy.at(*here, "failover", number)
+        if one.from_ == one.to:
+            yield wording.policy_refused(policy.rule, f"a failover is to another region than `{one.from_}`", at)
+        for region in dict.fromkeys((one.from_, one.to)):
+            if "/" in region or "*" in region:
+                reason = f"a failover is between regions: `{region}` has a zone or a wildcard in it"
+                yield wording.policy_refused(policy.rule, reason, at)
+
+
+def _check_shares(policy: _Policy, here: FieldPath, distribute: Sequence[LocalityDistribute]) -> Iterator[Diagnostic]:
+    sources: list[tuple[str, SourceRef]] = []
+    for number, one in enumerate(distribute):
+        path = (*here, "distribute", number)
+        sources.append((one.from_, policy.at(*path, "from")))
+        for locality, weight in one.to.items():
+            if not 1 <= weight <= 100:
+                reason = f"the weight of a locality is from 1 to 100, got {weight}"
+                yield wording.policy_refused(policy.rule, reason, policy.at(*path, "to", locality))
+        if (total := sum(one.to.values())) != 100:
+            yield wording.shares_not_a_hundred(policy.rule, total, policy.at(*path, "to"))
+        # Istio goes through them in any order, and refuses what overlaps in one of them.
+        wildcards_first = sorted(one.to, key=lambda locality: not locality.endswith("*"))
+        yield from _check_places(policy, [(locality, policy.at(*path, "to", locality)) for locality in wildcards_first])
+    yield from _check_places(policy, sources)
+
+
+def _check_places(policy: _Policy, places: Iterable[tuple[str, SourceRef]]) -> Iterator[Diagnostic]:
+    """Localities of which no later one may mean what an earlier one means; a wildcard may be what remains."""
+    before: list[str] = []
+    for locality, at in places:
+        if locality.count("*") > 1 or locality.find("*") not in (-1, len(locality) - 1):
+            yield wording.policy_refused(policy.rule, f"`{locality}` may have one `*`, at its end", at)
+        elif "" in locality.split("/", 2):
+            yield wording.policy_refused(policy.rule, f"`{locality}` has an empty region, zone or subzone", at)
+        else:
+            earlier = next((one for one in before if _overlap(one, locality)), None)
+            if earlier is not None:
+                yield wording.policy_refused(policy.rule, f"`{locality}` overlaps with `{earlier}`", at)
+            before.append(locality)
+
+
+def _overlap(earlier: str, later: str) -> bool:
+    """Whether one of two places covers the other; a later one with a wildcard is what remains, and covers nobody."""
+    first, second = earlier.split("/", 2), later.split("/", 2)
+    covering = first[:-1] if first[-1] == "*" else first
+    return second[: len(covering)] == covering or first[: len(second)] == second
