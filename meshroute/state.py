@@ -10,9 +10,9 @@ Errors    StateError for an end without a beginning, or for time that runs backw
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from heapq import heapify, heapreplace
-from typing import TypeAlias, assert_never
+from typing import TypeAlias, assert_never, cast
 
 import msgspec
 
@@ -174,7 +174,7 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     active: Mapping[ClusterName, Mapping[EndpointKey, int]] = {}
     starts: Mapping[Source, int] = {}
     turns: Mapping[Source, int] = {}
-    queues: Mapping[Source, Sequence[Entry]] = {}
+    queues: Mapping[Source, tuple[Entry, ...]] = {}
     now: int = 0
     joined: Mapping[ClusterName, Mapping[EndpointKey, int]] = {}
     refreshed: Mapping[Source, Refresh] = {}
@@ -309,7 +309,8 @@ class Ledger:
             self._active,
             self._starts,
             self._turns,
-            self._queues,
+            # Heaps, which change in place; only pickers see them, and they look at the first entry.
+            cast(Mapping[Source, tuple[Entry, ...]], self._queues),
             now,
             self._joined,
             self._refreshed,

@@ -46,6 +46,7 @@ from meshroute.table import (
     WeightedCluster,
     ZoneAware,
 )
+from tests.bounds import plausible
 from tests.differential.compare import Case, differences, envoys, one_listener, report, to_each
 from tests.differential.conftest import Tally
 from tests.differential.envoy_process import PATIENCE, Answer, Envoy, envoy_path
@@ -137,18 +138,6 @@ def of(name: str) -> Request:
     return Sent("GET", "h", f"/{name}", ()).request()
 
 
-def within_bound(count: int, trials: int, share: Fraction) -> bool:
-    """Whether a count is one that draws of this share give, but for one time in 1 / CHANCE.
-
-    Chernoff's bound for independent draws, in exact fractions: (share / p)^count * ((1 - share) / (1 - p))^rest, with
-    the count's own share p, bounds the probability of a count that far out.
-    """
-    if count in (0, trials):
-        return (share if count else 1 - share) ** trials >= CHANCE
-    seen = Fraction(count, trials)
-    return (share / seen) ** count * ((1 - share) / (1 - seen)) ** (trials - count) >= CHANCE
-
-
 def test_draws_over_priorities_localities_and_zones(tmp_path: Path, tally: Tally, seed: int) -> None:
     """Random, least request and its full scan: nobody without a share is picked, and counts fit the shares."""
     rng = Random(seed)
@@ -168,7 +157,7 @@ def test_draws_over_priorities_localities_and_zones(tmp_path: Path, tally: Tally
         counts = Counter(picks[one.name])
         assert set(counts) <= {str(key or "") for key in shares}, one
         if one.locality_weights is None:  # turns of localities are no draws; they have a test of their own
-            fits = [within_bound(counts[str(key or "")], times, share) for key, share in shares.items()]
+            fits = [plausible(counts[str(key or "")], times, share, CHANCE) for key, share in shares.items()]
             assert all(fits), (one, counts, shares)
     tally.counts["draws held to shares"] += sum(map(len, picks.values()))
 
@@ -206,7 +195,10 @@ def test_zone_aware_routing_keeps_the_share_that_it_should(tmp_path: Path, tally
         shares = router.shares(of(one.name)).by_endpoint
         counts = Counter(picks[one.name])
         assert set(counts) <= {str(key or "") for key in shares}, (one, counts, shares)
-        assert all(within_bound(counts[str(key or "")], times, share) for key, share in shares.items()), (one, counts)
+        assert all(plausible(counts[str(key or "")], times, share, CHANCE) for key, share in shares.items()), (
+            one,
+            counts,
+        )
     tally.counts["draws held to shares"] += sum(map(len, picks.values()))
 
 

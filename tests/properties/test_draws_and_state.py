@@ -152,32 +152,43 @@ class TestState2And3InDecisions:
         assert state.after(decision.finished()).active == {}
 
 
+happenings: st.SearchStrategy[Request | tuple[int, int] | int] = st.one_of(
+    requests(), requests(), st.tuples(st.integers(0, 9), st.sampled_from((200, 500, 503, 503))), st.integers(0, 500)
+)
+"""A request; the end of one that is open, with its status; time that passes."""
+
+
 class TestState4Sessions:
     """STATE-4: a session decides as folding does: the same decisions, and the same state at the end."""
 
-    @given(tables(), st.lists(st.tuples(requests(), st.booleans()), max_size=12), U64)
+    @given(tables(), st.lists(happenings, max_size=14), U64)
     def test_a_session_is_decide_folded_in_place(
-        self, table: RoutingTable, sent: list[tuple[Request, bool]], seed: int
+        self, table: RoutingTable, happened: list[Request | tuple[int, int] | int], seed: int
     ) -> None:
-        """Some requests end at once, the others at the end."""
-        router, state = Router(table), State()
-        session = Session(router, seed)
-        open_: list[Decision] = []
-        for ordinal, (one, ends) in enumerate(sent):
-            decision = router.decide(one, state, Draws.of(seed, ordinal))
-            state = state.after(decision.effects)
-            assert session.decide(one) == decision
-            if ends:
-                state = state.after(decision.finished())
-                session.finish(decision)
-            else:
+        """Requests come, end in any order with any status, and time passes; the state is the same after each."""
+        router, session = Router(table), Session(Router(table), seed)
+        state, ordinal, open_ = State(), 0, list[Decision]()
+        for one in happened:
+            draws = Draws.of(seed, ordinal)
+            if isinstance(one, Request):
+                decision = router.decide(one, state, draws)
+                state = state.after(decision.effects)
+                assert session.decide(one) == decision
                 open_.append(decision)
+                ordinal += 1
+            elif isinstance(one, int):
+                state = state.after(router.elapsed(state.now + one, state, draws))
+                session.advance(session.state.now + one)
+            elif open_:
+                number, status = one
+                decision = open_.pop(number % len(open_))
+                watched = router.watches(decision)
+                ends = router.answered(decision, status, state, draws) if watched else decision.finished()
+                state = state.after(ends)
+                session.finish(decision, status)
+                ordinal += watched
             assert session.state == state
-        for decision in open_:
-            state = state.after(decision.finished())
-            session.finish(decision)
-        assert session.state == state
-        assert session.ordinal == len(sent)
+        assert session.ordinal == ordinal
 
     @given(tables(), st.lists(requests(), min_size=2, max_size=8), U64)
     def test_a_session_resumed_from_its_state_goes_on_as_if_never_stopped(

@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import product
-from math import prod
+from math import lcm, prod
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meshroute import Decision, Draws, MovedError, Request, Router, RoutingTable, Session, State, moved
+from meshroute import Decision, Draws, InexactError, MovedError, Request, Router, RoutingTable, Session, State, moved
 from meshroute.balance import maglev
 from meshroute.balance.hosts import hosts
 from meshroute.balance.ring_hash import build
@@ -22,6 +23,9 @@ from meshroute.table import (
     Cluster,
     Endpoint,
     Forward,
+    HashOnCookie,
+    HashOnHeader,
+    Health,
     LeastRequest,
     Listener,
     Maglev,
@@ -34,7 +38,8 @@ from meshroute.table import (
     VirtualHost,
     WeightedCluster,
 )
-from tests.strategies.tables import requests, tables
+from tests.bounds import plausible
+from tests.strategies.tables import U64, clusters, requests, tables
 
 ALL = 2**64
 REQUEST = Request.of("GET", "http://h/")
@@ -211,6 +216,123 @@ def test_shares_as_json_keep_numerators_and_denominators() -> None:
     asked = router([RandomChoice()], [1], [3])
     with pytest.raises(ValueError, match="horizon"):
         asked.shares(REQUEST, horizon="tomorrow")  # type: ignore[arg-type] # wrong on purpose
+
+
+def one_cluster(cluster: Cluster, **around: Any) -> Router:
+    """A router that sends everything to it."""
+    host = VirtualHost("all", ("*",), (Route(RouteMatch(), Forward((WeightedCluster(cluster.name),))),))
+    return Router(RoutingTable((Listener(80, (host,)),), (cluster,), **around))
+
+
+divided = st.lists(
+    st.tuples(st.sampled_from((Health.HEALTHY, Health.HEALTHY, Health.DEGRADED, Health.UNHEALTHY)), st.integers(0, 2)),
+    min_size=1,
+    max_size=5,
+).map(
+    lambda drawn: tuple(
+        Endpoint(f"10.8.0.{i}", 80, f"ns/p{i}", health, priority=priority) for i, (health, priority) in enumerate(drawn)
+    )
+)
+
+
+def counted_over(router: Router, name: str, period: int) -> dict[str | None, Fraction]:
+    """Every remainder of one draw decided once, weighed by how many draws leave it."""
+    counted: Counter[str | None] = Counter()
+    for draw in range(period):
+        counted[router.decide(REQUEST, draws=Draws.of(given={name: draw})).pod] += draws_with_remainder(draw, period)
+    return {pod: Fraction(count, ALL) for pod, count in counted.items()}
+
+
+class TestShare6OneNumberForTwoChoices:
+    """SHARE-6: where one number chooses the priority and the endpoint, shares count the numbers that do both."""
+
+    @settings(max_examples=40)  # each decides several hundred times
+    @given(divided, st.sampled_from((0.0, 50.0)))
+    def test_random_over_priorities(self, some: tuple[Endpoint, ...], panic: float) -> None:
+        """Exhaustively over the remainders of the one draw."""
+        asked = one_cluster(Cluster(ClusterName("c"), RandomChoice(), some, panic=panic))
+        assert dict(asked.shares(REQUEST).pods) == counted_over(asked, "priority", lcm(100, *range(1, len(some) + 1)))
+
+    @settings(max_examples=40)
+    @given(divided, st.sampled_from((2, 3, 7)))
+    def test_a_table_over_priorities(self, some: tuple[Endpoint, ...], size: int) -> None:
+        """Exhaustively over the remainders of the random key."""
+        asked = one_cluster(Cluster(ClusterName("c"), Maglev(size), some))
+        assert dict(asked.shares(REQUEST).pods) == counted_over(asked, "key", 100 * size)
+
+    @settings(max_examples=30)
+    @given(divided, st.sampled_from((1, 5)))
+    def test_a_ring_over_priorities(self, some: tuple[Endpoint, ...], minimum: int) -> None:
+        """Every stretch on which no owner can change, once for each remainder of 100."""
+        sizes = RingHash(minimum)
+        asked = one_cluster(Cluster(ClusterName("c"), sizes, some))
+        levels = [[one for one in some if one.priority == at and one.health is Health.HEALTHY] for at in range(3)]
+        points = sorted({point for level in levels for point in build(hosts(level), sizes).points})
+        counted: Counter[str | None] = Counter()
+        for low, high in zip([0, *(point + 1 for point in points)], [*points, ALL - 1], strict=True):
+            for remainder in range(100):
+                first = low + (remainder - low) % 100
+                if first <= high:
+                    pod = asked.decide(REQUEST, draws=Draws.of(given={"key": first})).pod
+                    counted[pod] += (high - first) // 100 + 1
+        assert {pod: share * ALL for pod, share in asked.shares(REQUEST).pods.items()} == dict(counted)
+
+
+class TestShare7Priorities:
+    """SHARE-7: priorities have the share of a draw modulo 100, and a key that is known chooses with certainty; a cookie
+    made for an unknown client counts as a random key."""
+
+    @settings(max_examples=60)
+    @given(clusters("c"), U64, st.sampled_from(("", "r/a/")))
+    def test_decisions_fit_the_shares_of_any_cluster(self, cluster: Cluster, seed: int, locality: str) -> None:
+        """Whatever the policy: 200 decisions in one state, by a bound that fair draws miss once in 10^15 times."""
+        around = {"locality": locality, "local_cluster": ClusterName("c")} if locality else {}
+        asked = one_cluster(cluster, **around)
+        counts = Counter(asked.decide(REQUEST, draws=Draws.of(seed, number)).pod for number in range(200))
+        shares = asked.shares(REQUEST).pods
+        assert set(counts) <= set(shares)
+        assert all(plausible(counts[pod], 200, share, Fraction(1, 10**15)) for pod, share in shares.items())
+
+    @given(divided, U64)
+    def test_a_known_key_is_certain(self, some: tuple[Endpoint, ...], number: int) -> None:
+        """One endpoint, or nobody, with share 1: the one that is decided on, whatever is drawn."""
+        cluster = Cluster(ClusterName("c"), RingHash(16), some)
+        action = Forward((WeightedCluster(cluster.name),), (HashOnHeader("x-user"),))
+        host = VirtualHost("all", ("*",), (Route(RouteMatch(), action),))
+        asked = Router(RoutingTable((Listener(80, (host,)),), (cluster,)))
+        request = Request("GET", "h", "/", (("x-user", str(number)),))
+        assert dict(asked.shares(request).pods) == {asked.decide(request, draws=Draws.of(number)).pod: 1}
+
+    def test_a_cookie_for_nobody_known_is_a_random_key(self) -> None:
+        """The same shares as without a policy; for a client whose address is known, the host that its cookie names."""
+        cluster = Cluster(ClusterName("c"), Maglev(7), tuple(Endpoint(f"10.8.0.{i}", 80, f"ns/p{i}") for i in range(3)))
+        action = Forward((WeightedCluster(cluster.name),), (HashOnCookie("sid", ttl=0),))
+        host = VirtualHost("all", ("*",), (Route(RouteMatch(), action),))
+        asked = Router(RoutingTable((Listener(80, (host,)),), (cluster,)))
+        assert asked.shares(REQUEST).pods == one_cluster(cluster).shares(REQUEST).pods
+        ends = {"source_ip": "10.0.0.9", "source_port": 4711, "destination_ip": "10.0.0.1"}
+        known = Request("GET", "h", "/", **ends)  # type: ignore[arg-type] # each of its own type
+        assert dict(asked.shares(known).pods) == {asked.decide(known).pod: 1}
+
+
+class TestShare8BoundedLoad:
+    """SHARE-8: with bounded load and no key, shares are those of the ring while nobody is full, and refused then."""
+
+    @given(st.integers(1, 5), st.integers(0, 4), st.sampled_from((RingHash(8), Maglev(7))))
+    def test_the_inner_shares_or_none(self, size: int, load: int, policy: RingHash | Maglev) -> None:
+        """A load that fills the first endpoint refuses; any other changes nothing. A known key is always certain."""
+        some = tuple(Endpoint(f"10.8.0.{i}", 80, f"ns/p{i}") for i in range(size))
+        bounded = one_cluster(Cluster(ClusterName("c"), msgspec.structs.replace(policy, balance_factor=100), some))
+        state = State(active={ClusterName("c"): {some[0].key: load}} if load else {})
+        slots = -(-(load + 1) // size)
+        if load > slots:
+            with pytest.raises(InexactError, match="has more than 100 percent"):
+                bounded.shares(REQUEST, state)
+        else:
+            assert (
+                bounded.shares(REQUEST, state).pods
+                == one_cluster(Cluster(ClusterName("c"), policy, some)).shares(REQUEST).pods
+            )
 
 
 class TestShare5Moved:

@@ -20,7 +20,9 @@ from meshroute.table import (
     Health,
     LeastRequest,
     Listener,
+    LocalityWeight,
     Maglev,
+    OutlierDetection,
     PathMatch,
     Pattern,
     Policy,
@@ -35,6 +37,7 @@ from meshroute.table import (
     RouteMatch,
     RoutingTable,
     RuleRef,
+    SlowStart,
     TextMatch,
     VirtualHost,
     WeightedCluster,
@@ -83,9 +86,9 @@ def route_matches() -> st.SearchStrategy[RouteMatch]:
     )
 
 
-def routes(clusters: tuple[str, ...] = ("one", "two", "gone")) -> st.SearchStrategy[Route]:
+def routes(names: tuple[str, ...] = ("one", "two", "gone")) -> st.SearchStrategy[Route]:
     """A route to one or several clusters, of which one does not exist, or with a fixed answer."""
-    weighted = st.builds(WeightedCluster, st.sampled_from(clusters).map(ClusterName), st.integers(1, 9))
+    weighted = st.builds(WeightedCluster, st.sampled_from(names).map(ClusterName), st.integers(1, 9))
     forward = st.builds(
         Forward,
         st.lists(weighted, min_size=1, max_size=3).map(tuple),
@@ -109,9 +112,71 @@ policies: st.SearchStrategy[Policy] = st.sampled_from(
 )
 
 
+all_policies: st.SearchStrategy[Policy] = policies | st.sampled_from(
+    (
+        RoundRobin(SlowStart(1000)),
+        LeastRequest(full_scan=True),
+        LeastRequest(bias=2.0, slow_start=SlowStart(500, 2.0, 50.0)),
+        RingHash(16, balance_factor=120),
+        Maglev(13, balance_factor=100),
+    )
+)
+LOCALITIES = ("", "r/a/", "r/b/")
+
+
+def unlike_endpoints() -> st.SearchStrategy[tuple[Endpoint, ...]]:
+    """Any health, two priorities, three localities, few weights; now and then one address twice."""
+    one = st.tuples(
+        st.sampled_from((*([Health.HEALTHY] * 4), *Health)),
+        st.sampled_from((1, 1, 2, 5)),
+        st.sampled_from((0, 0, 0, 1)),
+        st.sampled_from(LOCALITIES),
+    )
+
+    def made(drawn: list[tuple[Health, int, int, str]]) -> tuple[Endpoint, ...]:
+        return tuple(
+            Endpoint(f"10.8.0.{min(i, 4)}", 80, f"ns/pod-{i}", health, weight, priority, locality)
+            for i, (health, weight, priority, locality) in enumerate(drawn)
+        )
+
+    return st.lists(one, max_size=6).map(made)
+
+
+outliers = st.builds(
+    OutlierDetection,
+    consecutive_5xx=st.integers(1, 3),
+    interval=st.just(100),
+    base_ejection_time=st.sampled_from((100, 300)),
+    max_ejection_percent=st.sampled_from((10, 50, 100)),
+    enforcing_consecutive_5xx=st.sampled_from((100, 50)),
+)
+
+
+@st.composite
+def clusters(draw: st.DrawFn, called: str) -> Cluster:
+    """Every way in which endpoints can be narrowed down, mostly none of them."""
+    some = draw(endpoints() | unlike_endpoints())
+    weighted = draw(st.sampled_from((False, False, True)))
+    localities = sorted({(one.priority, one.locality) for one in some})
+    weights = [
+        LocalityWeight(where, draw(st.sampled_from((1, 3))), at) for at, where in localities if draw(st.booleans())
+    ]
+    return Cluster(
+        ClusterName(called),
+        draw(all_policies),
+        some,
+        "svc",
+        draw(st.sampled_from(("", "v1"))),
+        panic=draw(st.sampled_from((0.0, 0.0, 50.0))),
+        overprovisioning=draw(st.sampled_from((140, 100))),
+        locality_weights=tuple(weights) if weighted else None,
+        outliers=draw(st.none() | outliers),
+    )
+
+
 @st.composite
 def tables(draw: st.DrawFn) -> RoutingTable:
-    """A table with up to three virtual hosts on port 80 and two clusters."""
+    """A table with up to two virtual hosts on port 80, and two clusters."""
     domains = draw(st.lists(st.sampled_from(DOMAINS), unique=True, min_size=1, max_size=4))
     cut = draw(st.integers(1, len(domains)))
     hosts = tuple(
@@ -119,12 +184,13 @@ def tables(draw: st.DrawFn) -> RoutingTable:
         for number, some in enumerate((domains[:cut], domains[cut:]))
         if some
     )
-    clusters = tuple(
-        Cluster(ClusterName(name), draw(policies), draw(endpoints()), "svc", draw(st.sampled_from(("", "v1"))))
-        for name in ("one", "two")
-    )
+    around = draw(st.sampled_from(("", "", "two")))  # the second cluster is then the proxy's own
     return RoutingTable(
-        (Listener(80, hosts, draw(st.booleans())),), clusters, ClusterName(draw(st.sampled_from(("", "one"))))
+        (Listener(80, hosts, draw(st.booleans())),),
+        (draw(clusters("one")), draw(clusters("two"))),
+        ClusterName(draw(st.sampled_from(("", "one")))),
+        "r/a/" if around else draw(st.sampled_from(("", "r/b/"))),
+        ClusterName(around),
     )
 
 
