@@ -52,6 +52,7 @@ from meshroute.table import (
     Cluster,
     Endpoint,
     Forward,
+    HashOnCookie,
     HashPolicy,
     Health,
     Maglev,
@@ -230,16 +231,18 @@ def retry(
 
     Raises ValueError for a decision that forwarded nothing.
     """
-    at = next((one.endpoint for one in before.effects if isinstance(one, RequestStarted)), None)
-    if at is None or before.cluster is None:
+    started = before.started
+    if started is None:
         raise ValueError("only a request that was forwarded to an endpoint of a cluster can be tried again")
     listener = plan.listeners.get(request.port)
     route = chosen_route(listener, request) if listener is not None else None
     action = route.action if route is not None else plan.otherwise
-    chosen = [one for one in action.clusters if one.cluster == before.cluster] if isinstance(action, Forward) else []
+    chosen = [one for one in action.clusters if one.cluster == started.cluster] if isinstance(action, Forward) else []
     if not isinstance(action, Forward) or not chosen:
-        raise ValueError(f"this request does not go to cluster `{before.cluster}`: it is not the one that was decided")
-    return _to_cluster(plan, Going(request, route, action, (*before.tried, at)), chosen[0], state, draws, tell)
+        raise ValueError(f"this request does not go to `{started.cluster}`: it is not the one that was decided")
+    return _to_cluster(
+        plan, Going(request, route, action, (*before.tried, started.endpoint)), chosen[0], state, draws, tell
+    )
 
 
 def _to_cluster(
@@ -406,10 +409,16 @@ def _tell_key(policies: Sequence[HashPolicy], request: Request, key: Key, draws:
     if key.value is None:
         tell.append(KeyMissing(draws[KEY]))
         return
-    tell.extend(CookieMade(one.name, one.value) for one in key.cookies)
+    made = list(key.cookies)
+    any_yet = False
     for policy in policies:
         values = hashed(policy, request)
+        if values is None and isinstance(policy, HashOnCookie) and policy.ttl is not None:
+            cookie = made.pop(0)
+            tell.append(CookieMade(cookie.name, cookie.value))
+            values = (cookie.value,)
         if values is not None:
             tell.append(KeyHashed(policy, values, key.value))
-            if policy.terminal:
-                break
+            any_yet = True
+        if policy.terminal and any_yet:
+            break

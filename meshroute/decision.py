@@ -82,6 +82,11 @@ class Decision(msgspec.Struct, frozen=True):
         """`namespace/name` of the pod behind the endpoint; None where there is none or nobody named it."""
         return (self.endpoint.workload or None) if self.endpoint else None
 
+    @property
+    def started(self) -> RequestStarted | None:
+        """The request's beginning on its endpoint; None where it was forwarded to none of a cluster's own."""
+        return next((one for one in self.effects if isinstance(one, RequestStarted)), None)
+
     def finished(self) -> tuple[Effect, ...]:
         """The effects of the request's end: everything that it had started is over."""
         return tuple(

@@ -21,7 +21,6 @@ from meshroute.state import (
     Ejected,
     Recorded,
     Refreshed,
-    RequestStarted,
     Returned,
     State,
     Ticked,
@@ -30,14 +29,22 @@ from meshroute.state import (
 from meshroute.table import OutlierDetection
 
 
+def watches(plan: Plan, decision: Decision) -> bool:
+    """Whether outlier detection looks at how the request of this decision ends."""
+    started = decision.started
+    target = plan.targets.get(started.cluster) if started is not None else None
+    return target is not None and target.cluster.outliers is not None
+
+
 def answered(plan: Plan, decision: Decision, what: outlier.Outcome, state: State, draws: Draws) -> tuple[Effect, ...]:
     """The end of a forwarded request: it is no longer active, and its endpoint may be put aside for it."""
-    started = next((one for one in decision.effects if isinstance(one, RequestStarted)), None)
+    started = decision.started
     if started is None:
         raise ValueError("only a request that was forwarded to an endpoint of a cluster can be answered")
-    target = plan.targets.get(started.cluster)
-    if target is None or target.cluster.outliers is None:
+    if not watches(plan, decision):
         return decision.finished()
+    target = plan.targets[started.cluster]
+    assert target.cluster.outliers is not None
     records = state.records.get(started.cluster, {})
     keys = _keys(target)
     verdict = outlier.served(

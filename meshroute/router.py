@@ -15,7 +15,7 @@ from meshroute.balance.outlier import Event
 from meshroute.decide import Plan, decide, retry
 from meshroute.decision import Decision
 from meshroute.draws import Draws
-from meshroute.history import answered, elapsed
+from meshroute.history import answered, elapsed, watches
 from meshroute.request import Request
 from meshroute.shares import Horizon, Shares, shares
 from meshroute.state import Effect, State
@@ -40,15 +40,23 @@ class Router:
         return decide(self._plan, request, state, draws)
 
     def retry(
-        self, request: Request, before: Decision, state: State = _FRESH, draws: Draws = _FIRST, *, explain: bool = False
+        self,
+        request: Request,
+        before: Decision,
+        state: State = _FRESH,
+        draws: Draws | None = None,
+        *,
+        explain: bool = False,
     ) -> Decision:
         """The next try of a request that was forwarded by `before` and failed: the same cluster, a new pick.
 
         Where the route says so (`Forward.retry_hosts`), hosts that were tried before are passed over. The draws must be
-        others than before. Raises ValueError for a decision that forwarded nothing.
+        others than before; unless given, they are those of the ordinal that counts the tries. Raises ValueError for a
+        decision that forwarded nothing.
         """
         steps: list[Step] | None = [] if explain else None
-        decision = retry(self._plan, request, before, state, draws, steps)
+        fresh = draws if draws is not None else Draws(ordinal=len(before.tried) + 1)
+        decision = retry(self._plan, request, before, state, fresh, steps)
         return replace(decision, trace=tuple(steps)) if steps else decision
 
     def answered(
@@ -62,8 +70,7 @@ class Router:
 
     def watches(self, decision: Decision) -> bool:
         """Whether outlier detection looks at how the request of this decision ends."""
-        target = self._plan.targets.get(decision.cluster) if decision.cluster is not None else None
-        return target is not None and target.cluster.outliers is not None and decision.endpoint is not None
+        return watches(self._plan, decision)
 
     def elapsed(self, now: int, state: State = _FRESH, draws: Draws = _FIRST) -> tuple[Effect, ...]:
         """The effects of time until `now`, in milliseconds since the proxy started: endpoints that were put aside come

@@ -93,7 +93,7 @@ def _stretches(before: Cluster, after: Cluster) -> Iterator[tuple[EndpointKey | 
     rings = isinstance(before.policy, RingHash) and isinstance(after.policy, RingHash)
     if not rings and not _same_tables(before, after):
         raise MovedError(
-            f"keys are placed by {type(before.policy).__name__} before and by {type(after.policy).__name__} after: "
+            f"keys are placed by {_means(before)} before and by {_means(after)} after: "
             "only two rings, or two Maglev tables of one size, can be compared"
         )
     pieces = _between_rings if rings else _between_tables
@@ -102,6 +102,16 @@ def _stretches(before: Cluster, after: Cluster) -> Iterator[tuple[EndpointKey | 
             low, high = max(one.low, other.low), min(one.high, other.high)
             if low < high:
                 yield from pieces(_pool(one), _pool(other), low, high)
+
+
+def _means(cluster: Cluster) -> str:
+    match cluster.policy:
+        case RingHash():
+            return "a ring"
+        case Maglev(size):
+            return f"a Maglev table of {size} slots"
+        case other:
+            return f"no key at all ({type(other).__name__})"
 
 
 def _same_tables(before: Cluster, after: Cluster) -> bool:

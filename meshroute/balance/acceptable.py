@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from meshroute.table import Cluster, Endpoint, Forward, Maglev, RingHash, RoutingTable, TableError
+from meshroute.names import ascii_lower
+from meshroute.table import Cluster, Endpoint, Forward, HashOnHeader, Maglev, RingHash, RoutingTable, TableError
 from meshroute.table.cluster import MAX_PRIORITY, MAX_WEIGHT
 
 
@@ -33,6 +34,10 @@ def _listeners(table: RoutingTable) -> Iterator[str]:
                     if sum(weights) <= 0 or min(weights) < 0:
                         total = sum(weights)
                         yield f"route `{route.name}` of `{host.name}`: the weights of its clusters sum to {total}"
+                    for policy in route.action.hash_policies:
+                        if isinstance(policy, HashOnHeader) and policy.name != ascii_lower(policy.name):
+                            # A proxy folds it; a table has it folded, and would never find it otherwise.
+                            yield f"route `{route.name}` of `{host.name}`: header `{policy.name}` is not in lower case"
 
 
 def _names(table: RoutingTable) -> Iterator[str]:

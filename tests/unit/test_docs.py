@@ -14,7 +14,7 @@ import pytest
 from meshroute import Code
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("spec/*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("spec/*.md"))]
 EXIT_2 = "docs/examples/article/printed/d-split.yaml http://nginx-service/ -n namespace"
 """The one documented command that shows a refusal."""
 
