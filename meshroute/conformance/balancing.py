@@ -129,14 +129,36 @@ def cluster_shares(
     horizon: Any = "next",
     state: Mapping[str, Any] | None = None,
     around: Mapping[str, Any] | None = None,
-) -> dict[str, str]:
-    """The share of each endpoint (`none` for nobody) of a request without a key, in lowest terms."""
-    got = router_of(cluster, around).shares(REQUEST, msgspec.convert(state or {}, mr.State), horizon=horizon)
+) -> dict[str, str] | None:
+    """The share of each endpoint (`none` for nobody) of a request without a key, in lowest terms. None where there is
+    no exact answer."""
+    try:
+        got = router_of(cluster, around).shares(REQUEST, msgspec.convert(state or {}, mr.State), horizon=horizon)
+    except mr.InexactError:
+        return None
     return {str(key or "none"): str(Fraction(share)) for key, share in sorted(got.by_endpoint.items(), key=str)}
 
 
 def _at(decision: mr.Decision) -> str | None:
     return str(decision.endpoint.key) if decision.endpoint is not None else None
+
+
+def watched(
+    cluster: Mapping[str, Any], events: Sequence[Mapping[str, Any]], state: Mapping[str, Any] | None = None
+) -> list[Any]:
+    """What a session tells: `{request: status}` is forwarded and ends so, giving its endpoint; `{until: ms}` lets time
+    pass, giving the endpoints that are then left out."""
+    session, told = mr.Session(router_of(cluster), state=msgspec.convert(state or {}, mr.State)), list[Any]()
+    for event in events:
+        if "until" in event:
+            session.advance(event["until"])
+            told.append([str(one) for some in session.state.ejected.values() for one in some])
+        else:
+            decision = session.decide(REQUEST)
+            told.append(_at(decision))
+            if decision.started is not None:
+                session.finish(decision, event["request"])
+    return told
 
 
 FUNCTIONS: Mapping[str, Any] = {
@@ -146,6 +168,7 @@ FUNCTIONS: Mapping[str, Any] = {
     "retried_picks": retried_picks,
     "turns": turns,
     "cluster_shares": cluster_shares,
+    "watched": watched,
     "shuffled": lambda size, seed: list(shuffled(size, seed)),
     "percent": percent,
 }

@@ -96,6 +96,7 @@ class Meshroute:
             "subset": decision.subset,
             "pod": decision.pod,
             "endpoint": decision.endpoint.key if decision.endpoint else None,
+            "response_headers": [list(line) for line in decision.response_headers],
             "effects": msgspec.to_builtins(decision.effects),
             "steps": [type(step).__name__ for step in decision.trace],
         }
