@@ -317,7 +317,7 @@ def _cluster(table: int, cluster: Cluster) -> Json:
         "upstream_bind_config": {"source_address": {"address": "127.0.0.1", "port_value": 0}},
         **(_policy(cluster) if cluster.subsets is None else _divided(cluster, cluster.subsets)),
         **_assignment(name, cluster),
-        **({"outlier_detection": _outliers(cluster.outliers)} if cluster.outliers is not None else {}),
+        **({"outlier_detection": outliers_of(cluster.outliers)} if cluster.outliers is not None else {}),
     }
 
 
@@ -467,7 +467,8 @@ def _slow_start(slow: SlowStart | None) -> Json:
 _IN_SECONDS: Final = ("interval", "base_ejection_time", "max_ejection_time", "max_ejection_time_jitter")
 
 
-def _outliers(asked: OutlierDetection) -> Json:
+def outliers_of(asked: OutlierDetection) -> Json:
+    """Outlier detection as Envoy writes it, every field in it."""
     fields = {name: getattr(asked, name) for name in asked.__struct_fields__}
     return {
         name: _seconds(value) if name in _IN_SECONDS else value for name, value in fields.items() if value is not None

@@ -262,14 +262,21 @@ class Replayed(NamedTuple):
         return Request.of(asked.pop("method", "GET"), asked.pop("url"), lines, **asked)
 
 
+def _untold(case: Mapping[str, Any]) -> bool:
+    """Whether a case says what a proxy that has just started would have to be told."""
+    return bool({"source_port", "filter_state"} & case["request"].keys() or "ejected" in case.get("state", {}))
+
+
 def replayed() -> list[Replayed]:
-    """Every case of the decision vectors that meets a listener; without one there is no HTTP to ask about."""
+    """Every case of the decision vectors that a proxy can be asked: there is a listener, and nothing is said that it
+    would have to be told otherwise: where a connection comes from, what filters note, who was put aside before."""
     found = []
     for vector in load_vectors(SPEC / "vectors"):
         if vector.kind == "decision":
             table = named(Meshroute()._router(vector.texts(vector.given), vector.given).table)  # as the kit asks it
             cases = [Replayed(f"{vector.name}: {case['case']}", table, case) for case in vector.when]
-            found += [one for one in cases if one.request().port in {listener.port for listener in table.listeners}]
+            ports = {listener.port for listener in table.listeners}
+            found += [one for one in cases if one.request().port in ports and not _untold(one.case)]
     return found
 
 

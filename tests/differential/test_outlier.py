@@ -15,7 +15,6 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final, NamedTuple
 
-import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -32,6 +31,7 @@ from meshroute.balance.outlier import (
     success_rate_limit,
     ticked,
 )
+from meshroute.conformance.envoy import outliers_of
 from meshroute.names import EndpointKey
 from meshroute.record import HostRecord, Window
 from meshroute.table import OutlierDetection
@@ -237,10 +237,7 @@ def _cluster(world: World) -> dict[str, Any]:
         "load_assignment": {"cluster_name": world.name, "endpoints": [{"lb_endpoints": endpoints}]},
         "common_lb_config": {"healthy_panic_threshold": {"value": 100}},
         "lb_subset_config": {"fallback_policy": "NO_FALLBACK", "subset_selectors": [{"keys": ["port"]}]},
-        "outlier_detection": {
-            name: f"{value / 1000}s" if name.endswith(("interval", "_time")) else value
-            for name, value in msgspec.to_builtins(world.config).items()
-        },
+        "outlier_detection": outliers_of(world.config),
     }
 
 
