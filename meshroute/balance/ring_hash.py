@@ -21,6 +21,9 @@ from meshroute.balance.picker import DRAWS, Ask, Forgetful, Odds, Picker, certai
 from meshroute.hashing import murmur64, xxhash64
 from meshroute.table import HashFunction, RingHash
 
+MAX_BITS: Final = 16
+"""By so many upper bits of a key, at most, is the entry narrowed down before it is searched."""
+
 
 class Ring:
     """Entries in ascending order of their hash; `owners[i]` is the place among the hosts of the one that answers for
@@ -70,11 +73,18 @@ class OnRing(Forgetful):
         self._hosts: Final = size
         self.ring: Final = ring
         self._points: Final = ring.points
-        self._owners: Final = ring.owners
+        # Past the last entry the first one answers.
+        self._owners: Final = (*ring.owners, ring.owners[0])
         self._size: Final = len(ring.points)
+        bits = min(MAX_BITS, self._size.bit_length())
+        self._shift: Final = 64 - bits
+        self._firsts: Final = _firsts(ring.points, bits)
 
     def pick(self, ask: Ask) -> int:
-        return self._owners[(bisect_left(self._points, ask.key) + ask.attempt) % self._size]
+        key, firsts = ask.key, self._firsts
+        span = key >> self._shift
+        entry = bisect_left(self._points, key, firsts[span], firsts[span + 1])
+        return self._owners[(entry + ask.attempt) % self._size if ask.attempt else entry]
 
     def chances(self, odds: Odds) -> Sequence[Fraction]:
         if odds.key is not None:
@@ -91,6 +101,16 @@ class OnRing(Forgetful):
     def how(self, ask: Ask) -> str:
         entry = (self.ring.entry(ask.key) + ask.attempt) % self._size
         return f"entry {entry} of {self._size}, at {self._points[entry]}"
+
+
+def _firsts(points: Sequence[int], bits: int) -> list[int]:
+    """For each value of a key's upper bits the first entry that may answer, which is the last one that may for the
+    value below; and the number of entries, for the highest."""
+    firsts: list[int] = []
+    for number, point in enumerate(points):
+        if (more := (point >> 64 - bits) + 1 - len(firsts)) > 0:
+            firsts += [number] * more
+    return firsts + [len(points)] * (2**bits + 1 - len(firsts))
 
 
 def prepare(hosts: Hosts, sizes: RingHash) -> Picker | None:

@@ -208,7 +208,7 @@ def tables() -> st.SearchStrategy[RoutingTable]:
 
 
 def _anywhere(table: RoutingTable) -> RoutingTable:
-    # One proxy asks for many tables, and it can stand in one place only. Nobody answers there, so that outlier detection
+    # One proxy asks for many tables, and it can stand in one place only. Nobody answers there, and outlier detection
     # would put everybody aside.
     clusters = tuple(replace(one, outliers=None) for one in table.clusters)
     return replace(table, clusters=clusters, locality="", local_cluster=ClusterName(""))

@@ -20,7 +20,7 @@ from meshroute.balance import Ask, Pool, maglev, of_cluster, ring_hash
 from meshroute.balance import hosts as placing
 from meshroute.balance.request_key import chained
 from meshroute.balance.request_key import request_key as request_key_and_cookies
-from meshroute.balance.ring_hash import Ring
+from meshroute.balance.ring_hash import OnRing, Ring
 from meshroute.balance.schedule import Schedule
 from meshroute.hashing import murmur64, rotate_left, xxhash64
 from meshroute.names import ClusterName, EndpointKey
@@ -290,6 +290,16 @@ class TestRing2Lookup:
         some = hosts(7)
         ring = build(some, RingHash(16))
         assert pick(RingHash(16), some, ask(key=key)) == some[ring.owners[ring.entry(key)]]
+
+    @given(st.lists(U64 | st.sampled_from((0, 2**64 - 1)), min_size=1, max_size=40), U64, st.integers(0, 3))
+    def test_narrowing_down_by_upper_bits_changes_nothing(self, drawn: list[int], key: int, attempt: int) -> None:
+        """Rings with crowds of points, and with none for long; at each point, beside it and at both ends."""
+        points = sorted([*drawn, *(min(point + step, 2**64 - 1) for point in drawn[:3] for step in range(9))])
+        ring = Ring(tuple(points), tuple(range(len(points))))
+        picker = OnRing(ring, len(points))
+        for asked in {key, 0, 2**64 - 1, *(min(max(at + step, 0), 2**64 - 1) for at in points for step in (-1, 0, 1))}:
+            entry = (ring.entry(asked) + attempt) % len(points)
+            assert picker.pick(Ask(Draws(), State(), asked, attempt)) == entry
 
 
 class TestRing3Scaling:
