@@ -30,7 +30,7 @@ class StateError(ValueError):
     """An effect that cannot follow this state."""
 
 
-class Refresh(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+class Refresh(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """When a cluster's endpoints last changed, and how many requests were active on each of them then."""
 
     at: int = 0
@@ -158,7 +158,7 @@ Effect: TypeAlias = (
 _NONE: Mapping[EndpointKey, int] = {}
 
 
-class State(msgspec.Struct, frozen=True, omit_defaults=True):
+class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A value: never changed, compared by content, written as JSON by msgspec.
 
     `cursors` counts the turns of plain round robin in each source, `turns` those of schedules since the last refresh;

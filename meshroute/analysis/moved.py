@@ -9,11 +9,12 @@ Errors    MovedError for clusters that do not hash, or that hash by different me
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from fractions import Fraction
 from typing import Any, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from meshroute.balance import DRAWS, Band, Pool, of_cluster
 from meshroute.balance.bounded import Bounded
@@ -22,7 +23,7 @@ from meshroute.balance.picker import span_count
 from meshroute.balance.ring_hash import OnRing
 from meshroute.names import EndpointKey
 from meshroute.router import Router
-from meshroute.table import Cluster, Maglev, RingHash
+from meshroute.table import Cluster, Health, Maglev, RingHash
 
 Flow: TypeAlias = tuple[EndpointKey | None, EndpointKey | None]
 """From whom to whom, by `ip:port`; None for nobody, where no endpoint is healthy."""
@@ -59,8 +60,9 @@ class Moved(msgspec.Struct, frozen=True):
         }
 
 
-def find_cluster(router: Router, host: str, port: int, subset: str = "") -> Cluster:
-    """The cluster of a service's full or short host on a port, or of one of its subsets. Raises MovedError."""
+def find_cluster(router: Router, host: str, port: int, subset: str = "", *, ejected: Collection[str] = ()) -> Cluster:
+    """The cluster of a service's full or short host on a port, or of one of its subsets; the `ejected` endpoints
+    (`ip:port`) are unhealthy in it. Raises MovedError."""
     found = [
         one
         for one in router.table.clusters
@@ -72,7 +74,17 @@ def find_cluster(router: Router, host: str, port: int, subset: str = "") -> Clus
         known = ", ".join(f"`{one.name}`" for one in router.table.clusters if one.service) or "none"
         what = "no cluster" if not found else "several clusters"
         raise MovedError(f"{what} for host `{host}`, port {port}, subset `{subset}`; there are {known}")
-    return found[0]
+    (cluster,) = found
+    strangers = sorted(set(ejected) - {one.key for one in cluster.endpoints})
+    if strangers:
+        endpoints = ", ".join(f"`{one.key}`" for one in cluster.endpoints) or "none"
+        raise MovedError(f"`{strangers[0]}` is no endpoint of `{cluster.name}`; its endpoints are {endpoints}")
+    return replace(
+        cluster,
+        endpoints=tuple(
+            replace(one, health=Health.UNHEALTHY) if one.key in ejected else one for one in cluster.endpoints
+        ),
+    )
 
 
 def moved(before: Cluster, after: Cluster) -> Moved:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import json as jsonlib
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
+import msgspec
 import typer
 
 import meshroute as mr
@@ -71,6 +73,15 @@ Draw = Annotated[
         "--draw", metavar="NAME=NUMBER", help="Pin a draw: `stream`, `priority`, `host.0`, `key`.", show_default=False
     ),
 ]
+StateFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        metavar="FILE",
+        help="What is remembered before the request, as JSON: requests in flight, turns, who is put aside.",
+        show_default=False,
+    ),
+]
 Repair = Annotated[bool, typer.Option("--repair", help="Read known slips as they were meant, and say so.")]
 Lenient = Annotated[
     bool, typer.Option("--lenient", help="Drop unknown fields with a warning instead of refusing them.")
@@ -110,6 +121,7 @@ def decide(
     source_ip: SourceIp = "",
     seed: Seed = 0,
     draw: Draw = None,
+    state: StateFile = None,
     count: Count = 1,
     repair: Repair = False,
     lenient: Lenient = False,
@@ -123,13 +135,14 @@ def decide(
     """
     paths, ask = _paths_and_ask(where, method, header, source_ip)
     mesh = _load(paths, namespace, repair, lenient, registry_only, json)
-    router = mesh.router(_client(from_ or namespace, label or (), locality))
+    router, before = mesh.router(_client(from_ or namespace, label or (), locality)), _state(state)
     if count == 1:
-        _print(router.decide(ask.request(0), draws=_draws(seed, draw or ())), mesh.diagnostics, notes, json)
+        decision = router.decide(ask.request(0), before, _draws(seed, draw or ()))
+        _print(decision, mesh.diagnostics, notes, json)
         return
     if draw:
         _refuse("--draw pins one request, and --count sends many")
-    session = mr.Session(router, seed)
+    session = mr.Session(router, seed, before)
     counts: Counter[show.Line] = Counter()
     for number in range(count):
         decision = session.decide(ask.request(number))
@@ -150,6 +163,7 @@ def explain(
     source_ip: SourceIp = "",
     seed: Seed = 0,
     draw: Draw = None,
+    state: StateFile = None,
     repair: Repair = False,
     lenient: Lenient = False,
     registry_only: Registry = False,
@@ -160,7 +174,8 @@ def explain(
     paths, ask = _paths_and_ask(where, method, header, source_ip)
     mesh = _load(paths, namespace, repair, lenient, registry_only, json)
     router = mesh.router(_client(from_ or namespace, label or (), locality))
-    _print(router.explain(ask.request(0), draws=_draws(seed, draw or ())), mesh.diagnostics, notes, json)
+    decision = router.explain(ask.request(0), _state(state), _draws(seed, draw or ()))
+    _print(decision, mesh.diagnostics, notes, json)
 
 
 @app.command()
@@ -174,6 +189,7 @@ def shares(
     locality: Locality = "",
     source_ip: SourceIp = "",
     long_run: Annotated[bool, typer.Option("--long-run", help="Of many requests, not of the next one.")] = False,
+    state: StateFile = None,
     repair: Repair = False,
     lenient: Lenient = False,
     registry_only: Registry = False,
@@ -184,7 +200,10 @@ def shares(
     paths, ask = _paths_and_ask(where, method, header, source_ip)
     mesh = _load(paths, namespace, repair, lenient, registry_only, json)
     router = mesh.router(_client(from_ or namespace, label or (), locality))
-    answer = router.shares(ask.request(0), horizon="long-run" if long_run else "next")
+    try:
+        answer = router.shares(ask.request(0), _state(state), horizon="long-run" if long_run else "next")
+    except mr.InexactError as error:
+        _refuse(str(error))
     if json:
         _print_json({"shares": answer.to_builtins(), "diagnostics": [to_builtins(one) for one in mesh.diagnostics]})
         return
@@ -201,6 +220,14 @@ def moved(
     subset: Annotated[str, typer.Option("--subset", help="A subset of the service.")] = "",
     namespace: Namespace = "default",
     from_: From = "",
+    label: Label = None,
+    locality: Locality = "",
+    ejected: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ejected", metavar="ADDRESS:PORT", help="An endpoint that is put aside in AFTER.", show_default=False
+        ),
+    ] = None,
     repair: Repair = False,
     lenient: Lenient = False,
     notes: Notes = False,
@@ -212,8 +239,10 @@ def moved(
     """
     meshes = [_load([path], namespace, repair, lenient, False, json) for path in (before, after)]
     try:
+        client = _client(from_ or namespace, label or (), locality)
         clusters = [
-            mr.find_cluster(mesh.router(_client(from_ or namespace, ())), host, port, subset) for mesh in meshes
+            mr.find_cluster(mesh.router(client), host, port, subset, ejected=out)
+            for mesh, out in zip(meshes, ((), ejected or ()), strict=True)
         ]
         answer = mr.moved(*clusters)
     except mr.MovedError as error:
@@ -293,6 +322,16 @@ def _draws(seed: int, given: Sequence[str]) -> mr.Draws:
         return mr.Draws.of(seed, given=numbers)
     except ValueError as error:
         _refuse(str(error))
+
+
+def _state(path: Path | None) -> mr.State:
+    """What the file says is remembered; nothing without one."""
+    if path is None:
+        return mr.State()
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=mr.State)
+    except (OSError, msgspec.ValidationError, msgspec.DecodeError) as error:
+        _refuse(f"--state {path}: {error}")
 
 
 def _load(

@@ -61,6 +61,7 @@ def print_decision(to: Console, decision: Decision) -> None:
         facts.append(("subset", decision.subset))
     if decision.cluster:
         facts.append(("cluster", decision.cluster))
+    facts.extend(("answer", f"{name}: {value}") for name, value in decision.response_headers)
     for name, value in facts:
         to.print(f"  [dim]{name:<8}[/] {escape(value)}", soft_wrap=True)
     if decision.trace:

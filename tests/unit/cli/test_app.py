@@ -234,3 +234,90 @@ def test_without_the_extra_it_says_what_to_install() -> None:
     child = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert child.returncode == 2
     assert 'pip install "meshroute[cli]"' in child.stderr
+
+
+WEB = "outbound|80||web.default.svc.cluster.local"
+PLAIN_SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80, name: http}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: a, labels: {app: web}}
+spec: {containers: [{name: c}]}
+status: {podIP: 10.8.0.1}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: b, labels: {app: web}}
+spec: {containers: [{name: c}]}
+status: {podIP: 10.8.0.2}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: web}
+spec: {host: web, trafficPolicy: {loadBalancer: POLICY}}
+"""
+
+
+def web(folder: Path, policy: str) -> str:
+    """A service with two pods and this policy, in a file."""
+    path = folder / "web.yaml"
+    path.write_text(PLAIN_SERVICE.replace("POLICY", policy), "utf-8")
+    return str(path)
+
+
+def test_what_is_remembered_decides(tmp_path: Path) -> None:
+    """One turn later it is the other pod's turn; with one put aside, the other's in any case; shares say the same."""
+    manifests, remembered = web(tmp_path, "{simple: ROUND_ROBIN}"), tmp_path / "state.json"
+    for state, pod in (
+        ({}, "default/a"),
+        ({"cursors": {WEB: 1}}, "default/b"),
+        ({"ejected": {WEB: ["10.8.0.1:80"]}}, "default/b"),
+    ):
+        remembered.write_text(json.dumps(state), "utf-8")
+        for command in ("decide", "explain"):
+            code, out, _ = run(command, manifests, "http://web/", "--state", str(remembered))
+            assert (code, f"pod {pod} at" in out) == (0, True)
+        _, out, _ = run("shares", manifests, "http://web/", "--state", str(remembered), "--json")
+        assert [one["pod"] for one in json.loads(out)["shares"]["pods"]] == [pod]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "state.json: Input data was truncated"),
+        ('{"cursor": {}}', "unknown field `cursor`"),
+        ('{"cursors": {"a": "b"}}', "Expected `int`, got `str`"),
+    ],
+)
+def test_a_state_that_is_none_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    """With the file and the place."""
+    remembered = tmp_path / "state.json"
+    remembered.write_text(text, "utf-8")
+    code, out, err = run("decide", web(tmp_path, "{simple: RANDOM}"), "http://web/", "--state", str(remembered))
+    assert (code, out) == (2, "")
+    assert reason in err
+    assert "No such file" in run("decide", CANARY, URL, "--state", str(tmp_path / "none.json"))[2]
+
+
+def test_a_cookie_that_the_answer_sets_is_shown(tmp_path: Path) -> None:
+    """As the line that the client gets."""
+    manifests = web(tmp_path, "{consistentHash: {httpCookie: {name: sid, ttl: 60s}}}")
+    code, out, _ = run("decide", manifests, "http://web/", "--draw", "key=1")
+    assert code == 0
+    assert '  answer   set-cookie: sid="0000000000000001"; Max-Age=60; HttpOnly' in out
+
+
+def test_moved_by_putting_an_endpoint_aside(tmp_path: Path) -> None:
+    """All keys go to the one that is left; a stranger is refused."""
+    manifests = web(tmp_path, "{consistentHash: {useSourceIp: true}}")
+    code, out, _ = run("moved", manifests, manifests, "--host", "web", "--ejected", "10.8.0.1:80", "--json")
+    flows = json.loads(out)["flows"]
+    assert code == 0
+    assert {one["to"]["pod"] for one in flows} == {"default/b"}
+    code, _, err = run("moved", manifests, manifests, "--host", "web", "--ejected", "10.8.0.9:80")
+    assert code == 2
+    assert "`10.8.0.9:80` is no endpoint of" in err
