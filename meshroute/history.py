@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from meshroute.balance import outlier
-from meshroute.decide import Plan, Target
+from meshroute.balance import Target, outlier
+from meshroute.decide import Plan
 from meshroute.decision import Decision
 from meshroute.draws import Draws
 from meshroute.names import ClusterName, EndpointKey

@@ -20,11 +20,13 @@ from meshroute.balance.candidates import (
     weights_of,
 )
 from meshroute.balance.picker import DRAWS, Ask, Odds, Picker, span_chance
+from meshroute.balance.target import Asked, Target
 
 __all__ = [
     "DRAWS",
     "Around",
     "Ask",
+    "Asked",
     "Band",
     "ByLocality",
     "ByZone",
@@ -32,6 +34,7 @@ __all__ = [
     "Picker",
     "Placed",
     "Pool",
+    "Target",
     "View",
     "Which",
     "of_cluster",
