@@ -18,9 +18,23 @@ import meshroute as mr
 from meshroute import Draws, Failed, Forwarded, Request, Responded, Router, RoutingTable, State, TableError
 from meshroute.match.scan import find_host, first_match
 from meshroute.names import ClusterName
-from meshroute.table import Cluster, Forward, HashOnHeader, OriginalDestination, RingHash
+from meshroute.table import (
+    Cluster,
+    Endpoint,
+    Forward,
+    HashOnHeader,
+    Health,
+    Listener,
+    OriginalDestination,
+    Policy,
+    RingHash,
+    Route,
+    RouteMatch,
+    VirtualHost,
+    WeightedCluster,
+)
 from meshroute.trace import KeyHashed, KeyMissing
-from tests.strategies.tables import U64, requests, tables
+from tests.strategies.tables import U64, endpoints, policies, requests, tables
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,22 +75,36 @@ class TestDecide2NoCluster:
 
 
 class TestDecide3NoHost:
-    """DECIDE-3: a cluster without a healthy endpoint: 503, flag UH."""
+    """DECIDE-3: a cluster of which nobody may be chosen: 503, flag UH."""
 
     @given(tables(), requests(), U64)
-    def test_exactly_where_nobody_is_healthy(self, table: RoutingTable, sent: Request, seed: int) -> None:
-        """And where somebody is, a healthy endpoint of that cluster is chosen."""
+    def test_an_endpoint_or_a_dead_end(self, table: RoutingTable, sent: Request, seed: int) -> None:
+        """Never both, never neither; an endpoint is one of the cluster's."""
         decision = Router(table).decide(sent, draws=Draws.of(seed))
         clusters = {cluster.name: cluster for cluster in table.clusters}
         if decision.cluster in clusters:
-            healthy = [one for one in clusters[decision.cluster].endpoints if one.health == "healthy"]
-            if healthy:
+            if decision.endpoint is not None:
                 assert decision.outcome == Forwarded()
-                assert decision.endpoint in healthy
+                assert decision.endpoint in clusters[decision.cluster].endpoints
             else:
                 assert isinstance(decision.outcome, Failed)
                 assert decision.outcome.flag == "UH"
                 assert decision.outcome.status == (503 if sent.port == 80 else 0)
+
+    @given(endpoints(), policies, st.sampled_from((80, 81)), U64)
+    def test_exactly_where_nobody_is_healthy(
+        self, some: tuple[Endpoint, ...], policy: Policy, port: int, seed: int
+    ) -> None:
+        """Of one priority, without panic: where somebody is healthy, a healthy one is chosen."""
+        cluster = Cluster(ClusterName("c"), policy, some)
+        host = VirtualHost("all", ("*",), (Route(RouteMatch(), Forward((WeightedCluster(cluster.name),))),))
+        table = RoutingTable((Listener(80, (host,)),), (cluster,), cluster.name)
+        decision = Router(table).decide(Request("GET", "h", "/", port=port), draws=Draws.of(seed))
+        healthy = [one for one in some if one.health is Health.HEALTHY]
+        if healthy:
+            assert decision.endpoint in healthy
+        else:
+            assert decision.outcome == Failed(503 if port == 80 else 0, "UH", "no_healthy_upstream")
 
 
 _CHILD = """
