@@ -82,6 +82,8 @@ def loads(priorities: Sequence[Counted], panic: int, overprovisioning: int, weig
     panics = tuple(available != 100 and _fit(one) < min(100, panic) for one in priorities)
     if all(panics):
         return Loads(_by_size(priorities), _none(len(priorities)), panics)
+    if available == 0:
+        return Loads(_as_before(priorities, panics), _none(len(priorities)), panics)
     return Loads(*_divided(healthy, degraded, available), panics)
 
 
@@ -118,6 +120,16 @@ def _by_size(priorities: Sequence[Counted]) -> tuple[int, ...]:
     shares = [100 * one.hosts // total for one in priorities]
     shares[next(number for number, one in enumerate(priorities) if one.hosts)] += 100 - sum(shares)
     return tuple(shares)
+
+
+def _as_before(priorities: Sequence[Counted], panics: Sequence[bool]) -> tuple[int, ...]:
+    """Where some are able, but less than a whole percent of any priority: there is nothing to divide by.
+
+    Envoy then leaves the loads as they were. It learns of priorities one after the other, so that they are those of the
+    time before the first one that does not panic.
+    """
+    known = priorities[: max(1, panics.index(False))]
+    return _by_size(known) + _none(len(priorities) - len(known))
 
 
 def _all_for(number: int, size: int) -> tuple[int, ...]:
