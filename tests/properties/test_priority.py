@@ -335,6 +335,14 @@ class TestPrio4Percent:
         drawn, _ = tickets(some, floor(float(100 * Fraction(float(Fraction(value) / 100)))))
         assert [ticket for band in of_cluster(cluster).bands for ticket in held(band)] == drawn
 
+    @pytest.mark.parametrize(("healthy", "whole", "value"), [(2, 7, 29.0), (9, 16, 57.0), (4, 7, 58.0), (3, 10, 30.6)])
+    def test_a_priority_between_both_percentages_does_not_panic(self, healthy: int, whole: int, value: float) -> None:
+        """It is below the threshold as it was written, and not below what became of it."""
+        assert Fraction(100 * healthy, whole) < Fraction(value)
+        some = [Endpoint(f"10.8.0.{n}", 80, health=HEALTHY if n < healthy else UNHEALTHY) for n in range(whole)]
+        (band,) = of_cluster(Cluster(CLUSTER, RoundRobin(), tuple(some), panic=value)).bands
+        assert band.which is Which.HEALTHY
+
 
 def pool_of(band: Band) -> Pool:
     assert isinstance(band.part, Pool)
@@ -580,10 +588,13 @@ def placed_shares(
     return found
 
 
+odd_weights = st.dictionaries(st.sampled_from(ZONES), st.integers(1, 2**32 - 1), min_size=2)
+
+
 class TestZone3Shares:
     """ZONE-3: on rings and in tables a host has its part of its locality's part of the weights of all localities."""
 
-    @given(levels(priorities=1, zones=ZONES), locality_weights)
+    @given(levels(priorities=1, zones=ZONES, weights=st.integers(1, 2**32 - 1)), odd_weights)
     def test_shares_are_those_of_the_words(self, some: Levels, weights: Mapping[str, int]) -> None:
         """To the last bit, locality after locality."""
         zones = ordered(some[0], "")
@@ -666,30 +677,29 @@ PEERS = ClusterName("peers")
 settings_of_zones = st.builds(
     ZoneAware,
     enabled=st.sampled_from((100.0, 100.0, 100.0, 50.0, 29.0, 0.5, 0.0)),
-    minimum_hosts=st.sampled_from((6, 0, 1, 2)),
-    force_local=st.booleans(),
+    minimum_hosts=st.sampled_from((1, 1, 0, 2, 6)),
+    force_local=st.sampled_from((False, False, True)),
     force_local_minimum=st.sampled_from((0, 1, 2)),
     by_weight=st.booleans(),
 )
 
 
-class Drawn(NamedTuple):
-    """What zone-aware routing and then the random policy draw."""
+class Spread(NamedTuple):
+    """How requests are divided among localities: `kept` ten-thousandths for the own one, the rest over `room`, in which
+    a locality is as often as it has room."""
 
-    gate: int
-    keep: int
-    spread: int
-    priority: int
+    own: str
+    kept: int
+    room: tuple[str, ...]
 
-    @property
-    def given(self) -> Mapping[str, int]:
-        return {"zone.gate": self.gate, "zone.keep": self.keep, "zone.spread": self.spread, "priority": self.priority}
+    def zone(self, keep: int, spread: int) -> str:
+        return self.own if keep % 10_000 < self.kept else self.room[spread % len(self.room)]
 
 
-def zone_of(
-    some: Sequence[Endpoint], peers: Sequence[Endpoint], own: str, setting: ZoneAware, threshold: int, drawn: Drawn
-) -> str | None:
-    """ZONE-4 once more: the locality that serves the request; None where all of them do together."""
+def spread_of(
+    some: Sequence[Endpoint], peers: Sequence[Endpoint], own: str, setting: ZoneAware, threshold: int
+) -> Spread | None:
+    """ZONE-4 once more, of a request that passes the gate; None where the list is not divided."""
     zones = ordered(some, own)
     callers = {one.locality for one in peers}
     well = [one for one in some if one.health is HEALTHY]
@@ -700,28 +710,22 @@ def zone_of(
     able = sum(one.health in (HEALTHY, DEGRADED) for one in peers)
     if able * 100 < threshold * len(staying(peers)) or (threshold and not staying(peers)):
         return None
-    if drawn.gate % 100 >= percent(setting.enabled):
-        return None
 
     def shares(of: Sequence[Endpoint]) -> dict[str, int]:
         well = [one for one in of if one.health is HEALTHY]
         whole = measure(well, setting.by_weight)
-        return {
-            zone: floor(
-                Fraction(10_000 * measure([one for one in well if one.locality == zone], setting.by_weight), whole or 1)
-            )
-            for zone in zones
-        }
+        parts = {zone: measure([one for one in well if one.locality == zone], setting.by_weight) for zone in zones}
+        return {zone: floor(Fraction(10_000 * part, whole or 1)) for zone, part in parts.items()}
 
     upstream, local = shares(some), shares(peers)
+    kept = 0
     if own in zones:
         near = sum(one.locality == own for one in well)
         if 0 < upstream[own] >= local[own] or (setting.force_local and near >= setting.force_local_minimum):
-            return own
-        if local[own] and drawn.keep % 10_000 < floor(Fraction(upstream[own] * 10_000, local[own])):
-            return own
+            return Spread(own, 10_000, ())
+        kept = floor(Fraction(upstream[own] * 10_000, local[own])) if local[own] else 0
     room = [zone for zone in zones if zone != own for _ in range(max(0, upstream[zone] - local[zone]))]
-    return room[drawn.spread % len(room)] if room else zones[drawn.spread % len(zones)]
+    return Spread(own, kept, tuple(room) or zones)
 
 
 @st.composite
@@ -731,10 +735,15 @@ def neighbourhoods(draw: st.DrawFn) -> tuple[Cluster, Cluster, str]:
     threshold = draw(st.sampled_from((0, 0, 50, 100)))
     setting = draw(settings_of_zones)
     mostly = st.sampled_from((HEALTHY,) * 7 + tuple(Health))
-    some = draw(levels(priorities=1, size=9, zones=zones, health=mostly))
+    spared = st.sampled_from((DEGRADED, DEGRADED, DEGRADED, UNHEALTHY))
+    some = draw(levels(priorities=2, size=9, zones=zones, health=draw(st.sampled_from((mostly, mostly, spared)))))
     peers = draw(levels(priorities=1, size=9, zones=zones, health=mostly))
     cluster = Cluster(CLUSTER, RandomChoice(), flat(some), panic=threshold, zone_aware=setting)
-    return cluster, Cluster(PEERS, RandomChoice(), flat(peers)), draw(st.sampled_from(("r/a", "r/a", "r/b", "r/d", "")))
+    return (
+        cluster,
+        Cluster(PEERS, RandomChoice(), flat(peers)),
+        draw(st.sampled_from(("r/a", "r/a", "r/b", "r/b", "r/d", ""))),
+    )
 
 
 class TestZone4ZoneAware:
@@ -742,21 +751,40 @@ class TestZone4ZoneAware:
     each other locality can take."""
 
     @settings(max_examples=400)  # few worlds reach the last sentence
-    @given(neighbourhoods(), st.lists(st.tuples(U64, U64, U64, U64).map(lambda four: Drawn(*four)), min_size=5))
-    def test_draws_lead_where_the_words_say(self, world: tuple[Cluster, Cluster, str], draws: list[Drawn]) -> None:
-        """Endpoint by endpoint, and not divided where it does not apply."""
+    @given(neighbourhoods(), U64, U64, st.data())
+    def test_draws_lead_where_the_words_say(
+        self, world: tuple[Cluster, Cluster, str], number: int, spread: int, data: st.DataObject
+    ) -> None:
+        """Endpoint by endpoint, at the edges of what is kept and of what each locality takes, and not divided where it
+        does not apply: in priority 0 alone."""
         cluster, peers, own = world
-        router = router_to(cluster, peers, locality=own, local=PEERS)
+        router, setting = router_to(cluster, peers, locality=own, local=PEERS), cluster.zone_aware
         threshold = percent(cluster.panic)
-        panics = got([cluster.endpoints], threshold).panics[0]
-        for drawn in draws:
-            zone = zone_of(cluster.endpoints, peers.endpoints, own, cluster.zone_aware, threshold, drawn)
-            _, health = tickets([cluster.endpoints], threshold)[0][drawn.priority % 100]
-            serving = [one for one in cluster.endpoints if panics or one.health is health]
-            if zone is not None and not panics:
-                serving = [one for one in serving if one.locality == zone]
-            assert at(router, drawn.given) == (serving[drawn.priority % len(serving)] if serving else None)
+        last = max((one.priority for one in cluster.endpoints), default=0)
+        some = [[one for one in cluster.endpoints if one.priority == priority] for priority in range(last + 1)]
+        priority, health = tickets(some, threshold)[0][number % 100]
+        panics = got(some, threshold).panics[priority]
+        divided = spread_of(some[0], peers.endpoints, own, setting, threshold)
+        gates, edges, ends = (
+            [0, 99, max(0, percent(setting.enabled) - 1), percent(setting.enabled)],
+            [0, 9_999],
+            [spread],
+        )
+        if divided is not None and divided.room:
+            edges += [max(0, divided.kept - 1), divided.kept]
+            changes = [at for at in range(1, len(divided.room)) if divided.room[at] != divided.room[at - 1]]
+            ends += [0, len(divided.room) - 1, *changes, *(at - 1 for at in changes)]
+        for gate in gates:
+            for keep in edges:
+                end = data.draw(st.sampled_from(ends))
+                serving = [one for one in some[priority] if panics or one.health is health]
+                if divided is not None and priority == 0 and not panics and gate % 100 < percent(setting.enabled):
+                    serving = [one for one in serving if one.locality == divided.zone(keep, end)]
+                drawn = {"zone.gate": gate, "zone.keep": keep + 10_000 * (spread % 2**50), "zone.spread": end}
+                expected = serving[number % len(serving)] if serving else None
+                assert at(router, {**drawn, "priority": number}) == expected
 
+    @settings(max_examples=400)  # few worlds keep a part
     @given(neighbourhoods())
     def test_shares_are_those_of_the_draws(self, world: tuple[Cluster, Cluster, str]) -> None:
         """What is kept and what is spread sum to one; what the draws lead nowhere has no share."""
@@ -795,6 +823,20 @@ class TestZone4ZoneAware:
         else:
             kept = upstream * 10_000 // local
             assert stays == sum((chance(point, 10_000) for point in range(kept)), Fraction(0))
+
+    def test_a_locality_without_anybody_healthy_keeps_nothing(self) -> None:
+        """Even if no caller there is healthy either: 0 of 0 is not enough."""
+        some, peers = (
+            tuple(
+                Endpoint(f"10.{net}.0.{n}", 80, health=UNHEALTHY if zone == "a" else HEALTHY, locality=f"r/{zone}")
+                for n, zone in enumerate("abb")
+            )
+            for net in (8, 9)
+        )
+        cluster = Cluster(CLUSTER, RandomChoice(), some, zone_aware=ZoneAware(minimum_hosts=1))
+        router = router_to(cluster, Cluster(PEERS, RandomChoice(), peers), locality="r/a", local=PEERS)
+        assert at(router, {"zone.keep": 0, "zone.spread": 0, "priority": 0}) is None
+        assert at(router, {"zone.keep": 0, "zone.spread": 1, "priority": 0}) == some[1]
 
     @given(neighbourhoods())
     def test_without_a_local_cluster_or_with_locality_weights_nothing_of_it_happens(
