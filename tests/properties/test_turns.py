@@ -736,6 +736,20 @@ class TestBound1Slots:
                 most = max(1, ceil(slots * (one.weight * 1.0 / sum(weights))))
                 assert state.active_on(CLUSTER).get(one.key, 0) <= most + 1
 
+    def test_requests_on_endpoints_that_do_not_serve_make_slots_too(self) -> None:
+        """Four of eight slots instead of two of four, as the requests of a sick endpoint are in flight still."""
+        some = (*equal(2), Endpoint("10.8.0.9", 80, health=Health.UNHEALTHY))
+        router = router_to(Cluster(CLUSTER, RingHash(64, balance_factor=100), some))
+        own = router.decide(REQUEST, draws=Draws.of(given={"key": 7})).endpoint
+        assert own is not None
+        met = [
+            router.decide(REQUEST, State(active={CLUSTER: active}), Draws.of(given={"key": 7})).endpoint
+            for active in ({own.key: 3}, {own.key: 3, some[2].key: 4})
+        ]
+        assert met[0] in some[:2]
+        assert met[0] != own
+        assert met[1] == own
+
     def test_one_request_more_than_the_slots_is_let_in(self) -> None:
         """Two equal endpoints at 100 percent: with two in flight on one, three slots make two for it, which is not yet
         too much."""
@@ -760,6 +774,20 @@ class TestBound2Overflow:
         active = active_of(bound, busy)
         met = bound.router.decide(REQUEST, State(active={CLUSTER: active}), Draws.of(given={"key": key})).endpoint
         assert met == bound.pick(key, active)
+
+    @given(U64)
+    def test_whoever_has_just_its_slots_is_not_full_yet(self, key: int) -> None:
+        """Eight requests on three endpoints, five of them on the key's own: three slots each, and the first of the
+        order serves, also where it has three."""
+        some = equal(3)
+        router = router_to(Cluster(CLUSTER, Maglev(31, balance_factor=100), some))
+        draws = Draws.of(given={"key": key})
+        own = router.decide(REQUEST, draws=draws).endpoint
+        assert own is not None
+        one, other = (place for place in range(3) if some[place] != own)
+        active = {own.key: 5, some[one].key: 3}
+        first = next(place for place in order_of(3, key % 2**32) if place in (one, other))
+        assert router.decide(REQUEST, State(active={CLUSTER: active}), draws).endpoint == some[first]
 
     @given(st.integers(1, 12), st.integers(0, 2**32 - 1))
     def test_the_order_is_that_of_the_reference_generator(self, size: int, seed: int) -> None:
