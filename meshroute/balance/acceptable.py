@@ -66,12 +66,12 @@ def _cluster(cluster: Cluster) -> Iterator[str]:
     if cluster.locality_weights is not None and cluster.zone_aware != type(cluster.zone_aware)():
         yield f"{where}: localities are balanced by weight or zone-aware, not both"
     if isinstance(cluster.policy, (RingHash, Maglev)):
-        totals = Counter[tuple[int, str]]()
+        totals = Counter[int]()
         for endpoint in cluster.endpoints:
-            totals[endpoint.priority, endpoint.locality] += endpoint.weight
-        for (priority, locality), total in totals.items():
-            if total > MAX_WEIGHT:
-                yield f"{where}: locality `{locality}` weighs {total} at priority {priority}, above {MAX_WEIGHT}"
+            totals[endpoint.priority] += endpoint.weight
+        for priority, total in totals.items():
+            if total > MAX_WEIGHT:  # Envoy's message speaks of a locality, but it adds up all of them
+                yield f"{where}: the endpoints of priority {priority} weigh {total}, above {MAX_WEIGHT}"
 
 
 def _endpoint(endpoint: Endpoint) -> Iterator[str]:

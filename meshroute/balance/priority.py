@@ -77,11 +77,11 @@ def loads(priorities: Sequence[Counted], panic: int, overprovisioning: int, weig
         healthy.append(min(100, overprovisioning * well // all_of) if all_of else 0)
         degraded.append(min(100, overprovisioning * spared // all_of) if all_of else 0)
     available = min(100, sum(healthy) + sum(degraded))
-    if available == 0 and min(100, panic) == 0:
-        return Loads(_all_for(0, len(priorities)), _none(len(priorities)), (False,) * len(priorities))
     panics = tuple(available != 100 and _fit(one) < min(100, panic) for one in priorities)
     if all(panics):
         return Loads(_by_size(priorities), _none(len(priorities)), panics)
+    if available == 0:
+        return Loads(_as_before(priorities, panics), _none(len(priorities)), panics)
     return Loads(*_divided(healthy, degraded, available), panics)
 
 
@@ -118,6 +118,16 @@ def _by_size(priorities: Sequence[Counted]) -> tuple[int, ...]:
     shares = [100 * one.hosts // total for one in priorities]
     shares[next(number for number, one in enumerate(priorities) if one.hosts)] += 100 - sum(shares)
     return tuple(shares)
+
+
+def _as_before(priorities: Sequence[Counted], panics: Sequence[bool]) -> tuple[int, ...]:
+    """Where nobody is able, or less than a whole percent of any priority, and not all panic: nothing to divide by.
+
+    Envoy then leaves the loads as they were. It learns of priorities one after the other, so that they are those of the
+    time before the first one that does not panic.
+    """
+    known = priorities[: max(1, panics.index(False))]
+    return _by_size(known) + _none(len(priorities) - len(known))
 
 
 def _all_for(number: int, size: int) -> tuple[int, ...]:

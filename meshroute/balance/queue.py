@@ -114,8 +114,9 @@ class Ramp:
     def on(self, state: State) -> bool:
         """Whether a newcomer was within its window when the cluster last changed: then there is a queue."""
         last = state.refresh_of(self._members.cluster, self._members.priority)
-        newest = max(state.joined.get(self._members.cluster, {}).values(), default=0)
-        return last.at - max(0, newest) <= self._window
+        # Who came after that came elsewhere in the cluster: this priority has not changed since.
+        came = (at for at in state.joined.get(self._members.cluster, {}).values() if at <= last.at)
+        return last.at - max(0, max(came, default=0)) <= self._window
 
 
 class Ramping:

@@ -6,6 +6,7 @@ Errors    those of the values: a cluster that a proxy refuses raises ValueError 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -13,9 +14,13 @@ from typing import Any
 import msgspec
 
 import meshroute as mr
+from meshroute.balance import Ask, of_cluster
 from meshroute.balance.bounded import shuffled
+from meshroute.balance.picker import Members
 from meshroute.balance.priority import counted, loads, percent
+from meshroute.balance.queue import Ramp
 from meshroute.draws import KEY
+from meshroute.names import ClusterName, EndpointKey
 from meshroute.state import Effect
 from meshroute.table import (
     Cluster,
@@ -26,6 +31,7 @@ from meshroute.table import (
     RetryHosts,
     Route,
     RouteMatch,
+    SlowStart,
     VirtualHost,
     WeightedCluster,
 )
@@ -43,7 +49,7 @@ def router_of(
     cluster: Mapping[str, Any], around: Mapping[str, Any] | None = None, retry_hosts: RetryHosts | None = None
 ) -> mr.Router:
     """A router that sends everything to one cluster; `around` are the other fields of its table."""
-    made = msgspec.convert({"name": "c", **cluster}, Cluster)
+    made = _made(cluster)
     more = dict(around or {})
     others = msgspec.convert(more.pop("clusters", ()), tuple[Cluster, ...])
     action = Forward((WeightedCluster(made.name),), retry_hosts=retry_hosts)
@@ -72,6 +78,15 @@ def keyed_picks(
     """The endpoint of each key, None where nobody serves."""
     asked = router_of(cluster, around)
     return [_at(asked.decide(REQUEST, draws=mr.Draws.of(given={KEY: key}))) for key in keys]
+
+
+def attempted_picks(cluster: Mapping[str, Any], key: int, attempts: Sequence[int]) -> list[str]:
+    """The endpoints that these attempts of a retry look at, for a cluster of which one list serves every key."""
+    pool = of_cluster(_made(cluster)).only
+    assert pool is not None
+    assert pool.picker is not None
+    numbers = [pool.picker.pick(Ask(mr.Draws(), mr.State(), key, attempt)) for attempt in attempts]
+    return [str(pool.placed[number].endpoint.key) for number in numbers]
 
 
 def held_picks(cluster: Mapping[str, Any], keys: Sequence[int]) -> list[str | None]:
@@ -124,6 +139,31 @@ def turns(
     return picks
 
 
+def locality_turns(cluster: Mapping[str, Any], picks: int, state: Mapping[str, Any] | None = None) -> dict[str, int]:
+    """How many of a run of requests each locality gets."""
+    where = {str(one.key): one.locality for one in _made(cluster).endpoints}
+    found = turns(cluster, [{"picks": picks}], state)
+    return dict(sorted(Counter(where[one] for one in found if one is not None).items()))
+
+
+def slow_start(
+    ages: Sequence[int], window: int, aggression: float = 1.0, minimum: float = 10.0, healthy: bool = True
+) -> list[float]:
+    """What the weight of an endpoint is multiplied with at these ages, in milliseconds."""
+    name, key = ClusterName("c"), EndpointKey("10.0.0.1:80")
+    ramp = Ramp(SlowStart(window, aggression, minimum), Members(name, 0, name, (key,), (1,), (healthy,)))
+    return [ramp.factor(mr.State(), 0, age) for age in ages]
+
+
+def table_accepted(table: Mapping[str, Any]) -> bool:
+    """Whether a proxy would load the table, given as JSON."""
+    try:
+        mr.Router(mr.RoutingTable.from_json(msgspec.json.encode(table)))
+    except mr.TableError:
+        return False
+    return True
+
+
 def cluster_shares(
     cluster: Mapping[str, Any],
     horizon: Any = "next",
@@ -137,6 +177,10 @@ def cluster_shares(
     except mr.InexactError:
         return None
     return {str(key or "none"): str(Fraction(share)) for key, share in sorted(got.by_endpoint.items(), key=str)}
+
+
+def _made(cluster: Mapping[str, Any]) -> Cluster:
+    return msgspec.convert({"name": "c", **cluster}, Cluster)
 
 
 def _at(decision: mr.Decision) -> str | None:
@@ -164,9 +208,13 @@ def watched(
 FUNCTIONS: Mapping[str, Any] = {
     "priority_loads": priority_loads,
     "keyed_picks": keyed_picks,
+    "attempted_picks": attempted_picks,
     "held_picks": held_picks,
     "retried_picks": retried_picks,
     "turns": turns,
+    "locality_turns": locality_turns,
+    "slow_start": slow_start,
+    "table_accepted": table_accepted,
     "cluster_shares": cluster_shares,
     "watched": watched,
     "shuffled": lambda size, seed: list(shuffled(size, seed)),

@@ -18,7 +18,7 @@ from meshroute.table.outlier import OutlierDetection
 from meshroute.table.policy import Policy
 from meshroute.table.subsets import Subsets
 
-MAX_PRIORITY: Final = 127
+MAX_PRIORITY: Final = 128
 MAX_WEIGHT: Final = 2**32 - 1
 
 

@@ -93,7 +93,7 @@ def random_cluster(rng: Random, number: int, policy: Policy) -> Cluster:
         policy,
         tuple(endpoints),
         panic=rng.choice((0.0, 50.0, 50.0, 29.0, 57.0, 33.6, 100.0)),
-        overprovisioning=rng.choice((140, 140, 100, 200)),
+        overprovisioning=rng.choice((140, 140, 100, 200, 1)),
         weighted_health=rng.random() < 0.2,
         locality_weights=tuple(weights) if by_locality else None,
     )
