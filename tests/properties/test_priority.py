@@ -890,8 +890,8 @@ def test_the_strategy_draws_what_the_laws_are_about() -> None:
     """Panics of one and of all, every health, empty priorities: each of them is met."""
     seen: set[str] = set()
 
-    @settings(max_examples=300)
-    @given(levels(), thresholds)
+    @settings(max_examples=1000, derandomize=True)
+    @given(levels(), st.sampled_from((0, 50, 71, 100)))
     def collect(some: Levels, threshold: int) -> None:
         panics = got(some, threshold).panics
         seen.update(["all"] if all(panics) else ["some"] if any(panics) else ["none"])
