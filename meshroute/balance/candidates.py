@@ -221,6 +221,7 @@ class _Views:
             self.panic,
             cluster.overprovisioning,
             cluster.weighted_health,
+            self.hashes,
         )
         bands: list[Band] = []
         parts: dict[tuple[int, Which], Part] = {}

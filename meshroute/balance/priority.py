@@ -67,8 +67,13 @@ def counted(endpoints: Iterable[Endpoint]) -> Counted:
     )
 
 
-def loads(priorities: Sequence[Counted], panic: int, overprovisioning: int, weighted: bool = False) -> Loads:
-    """The loads of at least one priority. `panic` is a whole percentage, `overprovisioning` one that may exceed 100."""
+def loads(
+    priorities: Sequence[Counted], panic: int, overprovisioning: int, weighted: bool = False, hashed: bool = False
+) -> Loads:
+    """The loads of at least one priority. `panic` is a whole percentage, `overprovisioning` one that may exceed 100.
+
+    `hashed` asks for those of a ring or a Maglev table.
+    """
     healthy, degraded = [], []
     for one in priorities:
         well, spared, all_of = one.healthy, one.degraded, one.hosts - one.draining
@@ -79,9 +84,13 @@ def loads(priorities: Sequence[Counted], panic: int, overprovisioning: int, weig
     available = min(100, sum(healthy) + sum(degraded))
     panics = tuple(available != 100 and _fit(one) < min(100, panic) for one in priorities)
     if all(panics):
-        return Loads(_by_size(priorities), _none(len(priorities)), panics)
+        return Loads(_by_size(priorities, len(priorities)), _none(len(priorities)), panics)
     if available == 0:
-        return Loads(_as_before(priorities, panics), _none(len(priorities)), panics)
+        # Nothing to divide by: nobody is able, or less than a whole percent of any priority. Envoy then leaves loads as
+        # they were: all for priority 0 where it begins. But what makes rings and Maglev tables learns of priorities one
+        # after the other, and has the loads of the time before the first one that did not panic.
+        known = priorities[: panics.index(False)] if hashed else ()
+        return Loads(_by_size(known, len(priorities)), _none(len(priorities)), panics)
     return Loads(*_divided(healthy, degraded, available), panics)
 
 
@@ -110,28 +119,14 @@ def _divided(
     return tuple(shares[0]), tuple(shares[1])
 
 
-def _by_size(priorities: Sequence[Counted]) -> tuple[int, ...]:
-    """In total panic: by the number of endpoints, whatever their health."""
-    total = sum(one.hosts for one in priorities)
+def _by_size(known: Sequence[Counted], size: int) -> tuple[int, ...]:
+    """In total panic: by the number of endpoints, whatever their health; all for priority 0 where there are none."""
+    total = sum(one.hosts for one in known)
     if total == 0:
-        return _all_for(0, len(priorities))
-    shares = [100 * one.hosts // total for one in priorities]
-    shares[next(number for number, one in enumerate(priorities) if one.hosts)] += 100 - sum(shares)
-    return tuple(shares)
-
-
-def _as_before(priorities: Sequence[Counted], panics: Sequence[bool]) -> tuple[int, ...]:
-    """Where nobody is able, or less than a whole percent of any priority, and not all panic: nothing to divide by.
-
-    Envoy then leaves the loads as they were. It learns of priorities one after the other, so that they are those of the
-    time before the first one that does not panic.
-    """
-    known = priorities[: max(1, panics.index(False))]
-    return _by_size(known) + _none(len(priorities) - len(known))
-
-
-def _all_for(number: int, size: int) -> tuple[int, ...]:
-    return tuple(100 if one == number else 0 for one in range(size))
+        return (100, *_none(size - 1))
+    shares = [100 * one.hosts // total for one in known]
+    shares[next(number for number, one in enumerate(known) if one.hosts)] += 100 - sum(shares)
+    return (*shares, *_none(size - len(known)))
 
 
 def _none(size: int) -> tuple[int, ...]:

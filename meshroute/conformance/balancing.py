@@ -58,9 +58,14 @@ def router_of(
 
 
 def priority_loads(
-    hosts: Sequence[str], panic: float = 50.0, overprovisioning: int = 140, weights: Sequence[Sequence[int]] = ()
+    hosts: Sequence[str],
+    panic: float = 50.0,
+    overprovisioning: int = 140,
+    weights: Sequence[Sequence[int]] = (),
+    hashed: bool = False,
 ) -> dict[str, Any]:
-    """The loads of priorities written as one letter for each host, as in HEALTHS. With `weights`, these count."""
+    """The loads of priorities written as one letter for each host, as in HEALTHS. With `weights`, these count;
+    `hashed` for a ring or a Maglev table."""
     levels = [
         [
             Endpoint("10.0.0.1", 80, health=HEALTHS[letter], weight=weights[at][number] if weights else 1)
@@ -68,7 +73,7 @@ def priority_loads(
         ]
         for at, text in enumerate(hosts)
     ]
-    got = loads([counted(one) for one in levels], percent(panic), overprovisioning, bool(weights))
+    got = loads([counted(one) for one in levels], percent(panic), overprovisioning, bool(weights), hashed)
     return {"healthy": list(got.healthy), "degraded": list(got.degraded), "panics": list(got.panics)}
 
 
