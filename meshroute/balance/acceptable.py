@@ -11,8 +11,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from meshroute.match.re2 import Re2SyntaxError, RewriteError, compile_rewrite
 from meshroute.names import ascii_lower
-from meshroute.table import Cluster, Endpoint, Forward, HashOnHeader, Maglev, RingHash, RoutingTable, TableError
+from meshroute.table import (
+    Cluster,
+    Endpoint,
+    Forward,
+    HashOnHeader,
+    HashPolicy,
+    Maglev,
+    RingHash,
+    RoutingTable,
+    TableError,
+)
 from meshroute.table.cluster import MAX_PRIORITY, MAX_WEIGHT
 
 
@@ -35,9 +46,20 @@ def _listeners(table: RoutingTable) -> Iterator[str]:
                         total = sum(weights)
                         yield f"route `{route.name}` of `{host.name}`: the weights of its clusters sum to {total}"
                     for policy in route.action.hash_policies:
-                        if isinstance(policy, HashOnHeader) and policy.name != ascii_lower(policy.name):
-                            # A proxy folds it; a table has it folded, and would never find it otherwise.
-                            yield f"route `{route.name}` of `{host.name}`: header `{policy.name}` is not in lower case"
+                        yield from (f"route `{route.name}` of `{host.name}`: {what}" for what in _hash_policy(policy))
+
+
+def _hash_policy(policy: HashPolicy) -> Iterator[str]:
+    if not isinstance(policy, HashOnHeader):
+        return
+    if policy.name != ascii_lower(policy.name):
+        # A proxy folds it; a table has it folded, and would never find it otherwise.
+        yield f"header `{policy.name}` is not in lower case"
+    if policy.rewrite is not None:
+        try:
+            compile_rewrite(policy.rewrite.pattern, policy.rewrite.substitution)
+        except (Re2SyntaxError, RewriteError) as error:
+            yield f"the rewrite of header `{policy.name}`: {error}"
 
 
 def _names(table: RoutingTable) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, assert_never
 
 from meshroute.draws import KEY, Drawn
 from meshroute.hashing import rotate_left, xxhash64
+from meshroute.match.re2 import compile_rewrite
 from meshroute.names import canonical_ip, endpoint_key
 from meshroute.request import Request, cookie_value, query_value
 from meshroute.table import HashOnCookie, HashOnFilterState, HashOnHeader, HashOnQuery, HashOnSourceIp, HashPolicy
@@ -88,8 +89,12 @@ def _line(policy: HashOnCookie, ttl: int, value: str) -> str:
 def hashed(policy: HashPolicy, request: Request) -> tuple[str, ...] | None:
     """What a policy hashes of a request, before sorting; None where there is nothing."""
     match policy:
-        case HashOnHeader(name):
-            return request.fields.get(name)
+        case HashOnHeader(name, _, rewrite):
+            values = request.fields.get(name)
+            if values is None or rewrite is None:
+                return values
+            replace = compile_rewrite(rewrite.pattern, rewrite.substitution).all_in
+            return tuple(replace(value) for value in values)
         case HashOnCookie(name):
             value = cookie_value(request, name)
             return (value,) if value else None

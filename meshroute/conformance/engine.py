@@ -29,7 +29,7 @@ from meshroute.hashing import murmur64, xxhash64
 from meshroute.load import load_text
 from meshroute.manifest.istio import LoadBalancerSettings, LocalityLbSetting
 from meshroute.manifest.kubernetes import TrafficDistribution
-from meshroute.match.re2 import Re2SyntaxError, compile_full
+from meshroute.match.re2 import Re2SyntaxError, compile_full, compile_rewrite
 from meshroute.names import ClusterName, EndpointKey
 from meshroute.record import HostRecord
 from meshroute.table import (
@@ -398,6 +398,7 @@ _FUNCTIONS: Mapping[str, Any] = {
     "outlier": _outlier,
     "success_rate_limit": outlier.success_rate_limit,
     "re2_full_match": _full_match,
+    "re2_replace": lambda pattern, substitution, text: compile_rewrite(pattern, substitution).all_in(text),
     **balancing.FUNCTIONS,
     "locality": lambda text: topology.canonical(text),
     "locality_setting": _locality_setting,

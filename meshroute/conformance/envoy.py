@@ -287,8 +287,12 @@ def _metadata(field: str, metadata: Mapping[str, Any]) -> Json:
 def _hash_policy(policy: HashPolicy, where: str) -> Json:
     asked: Json
     match policy:
-        case HashOnHeader(name):
-            asked = {"header": {"header_name": _given(name, where)}}
+        case HashOnHeader(name, _, rewrite):
+            header: Json = {"header_name": _given(name, where)}
+            if rewrite is not None:
+                substitution = _text(rewrite.substitution, where)
+                header["regex_rewrite"] = {"pattern": _pattern(rewrite.pattern, where), "substitution": substitution}
+            asked = {"header": header}
         case HashOnCookie(name, _, ttl, path, attributes):
             cookie: Json = {"name": _given(name, where), "path": _text(path, where)}
             if ttl is not None:

@@ -45,14 +45,22 @@ class WeightedCluster(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fiel
     metadata: Mapping[str, Any] = {}
 
 
+class RegexRewrite(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """Every match of a pattern is replaced by a substitution, in which `\\1` is the first group."""
+
+    pattern: str
+    substitution: str
+
+
 class HashOnHeader(msgspec.Struct, frozen=True, tag="header", gc=False, forbid_unknown_fields=True):
     """The values of a header, sorted and chained, are the key. No such header: no key from this policy.
 
-    With `terminal`, no later policy is asked once there is a key.
+    With `terminal`, no later policy is asked once there is a key. With `rewrite`, each value is rewritten first.
     """
 
     name: str
     terminal: bool = False
+    rewrite: RegexRewrite | None = None
 
 
 class HashOnCookie(msgspec.Struct, frozen=True, tag="cookie", gc=False, forbid_unknown_fields=True):

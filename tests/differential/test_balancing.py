@@ -37,6 +37,7 @@ from meshroute.table import (
     Maglev,
     Policy,
     RandomChoice,
+    RegexRewrite,
     RetryHosts,
     RingHash,
     RoundRobin,
@@ -51,7 +52,8 @@ from tests.differential.compare import Case, differences, envoys, one_listener, 
 from tests.differential.conftest import Tally
 from tests.differential.envoy_process import PATIENCE, Answer, Envoy, envoy_path
 from tests.differential.upstreams import Upstreams
-from tests.differential.worlds import Sent
+from tests.differential.worlds import Sent, drawn
+from tests.strategies.patterns import patterns, texts
 
 HOST_HEADER: Final = "x-meshroute-host"
 CHANCE: Final = Fraction(1, 10**9)
@@ -592,6 +594,34 @@ def test_filter_state_as_a_key(tmp_path: Path, tally: Tally, seed: int) -> None:
             assert decision.endpoint is not None
             assert (decision.endpoint.key,) == theirs.hosts, user
             tally.counts["picks by filter state"] += 1
+
+
+def test_headers_are_rewritten_before_they_are_hashed(tmp_path: Path, tally: Tally, seed: int) -> None:
+    """Patterns with groups, every occurrence; several values of one header."""
+    rng = Random(seed)
+    cluster = Cluster(ClusterName("c"), RingHash(64), tuple(Endpoint(f"10.8.0.{at}", 80) for at in range(9)))
+    found = drawn(patterns.filter(str.isascii), 120, seed)
+    rewrites = [RegexRewrite(one, rng.choice(("", "N", "<\\0>", "\\\\"))) for one in found]
+    routes = [
+        Route(
+            RouteMatch(Exact(f"/{number}")),
+            Forward((WeightedCluster(cluster.name),), (HashOnHeader("x-user", rewrite=rewrite),)),
+        )
+        for number, rewrite in enumerate(rewrites)
+    ]
+    table = one_listener(routes, [cluster])
+    pool = [one for one in drawn(texts, 200, seed) if "\n" not in one]
+    cases = [
+        Case(
+            0, 80, Sent("GET", "h", f"/{number}", tuple(("x-user", rng.choice(pool)) for _ in range(rng.randint(1, 2))))
+        )
+        for number in range(len(routes))
+        for _ in range(15)
+    ]
+    with Envoy(render([table]), tmp_path) as envoy:
+        differing = differences(envoy, [Router(table)], cases)
+    assert not differing, report([table], differing, tmp_path)
+    tally.counts["picks by rewritten headers"] += len(cases)
 
 
 _SET_FILTER_STATE: Final = "type.googleapis.com/envoy.extensions.filters.http.set_filter_state.v3.Config"

@@ -34,7 +34,13 @@ def _kind(byte: int) -> int:
     return _WORD if byte in WORD else _OTHER
 
 
-def _holds(place: Place, before: int, after: int) -> bool:
+def kind_at(text: str, at: int) -> int:
+    """What stands at a place of a text, as far as assertions ask; an edge beyond either end."""
+    return _kind(ord(text[at])) if 0 <= at < len(text) else _EDGE
+
+
+def holds(place: Place, before: int, after: int) -> bool:
+    """Whether an assertion holds between two kinds."""
     match place:
         case Place.TEXT_START:
             return before == _EDGE
@@ -173,7 +179,7 @@ class Automaton:
                 outs = instruction.outs
             else:
                 reached.append(each)
-                if before is None or after is None or not _holds(instruction.place, before, after):
+                if before is None or after is None or not holds(instruction.place, before, after):
                     continue
                 outs = (instruction.out,)
             for out in outs:

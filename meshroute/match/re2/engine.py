@@ -64,7 +64,7 @@ def compile_full(pattern: str, *, max_program_size: int = ISTIO_PROGRAM_SIZE) ->
     ValueError if the pattern holds a character above U+00FF.
     """
     tree = parse(pattern)
-    _refuse_large(tree, max_program_size)
+    refuse_large(tree, max_program_size)
     only = only_text(tree)
     if only is not None:
         return FullRegex(pattern, "comparison", only.__eq__, "")
@@ -79,7 +79,8 @@ def compile_full(pattern: str, *, max_program_size: int = ISTIO_PROGRAM_SIZE) ->
     return FullRegex(pattern, "automaton", Automaton(machine).matches, needs)
 
 
-def _refuse_large(tree: Node, limit: int) -> None:
+def refuse_large(tree: Node, limit: int) -> None:
+    """Raises Re2SyntaxError where RE2's program would have more instructions than the limit."""
     if program_size_ceiling(tree) <= limit:
         return
     try:
