@@ -12,6 +12,7 @@ from os import PathLike, fspath
 from typing import Final, TypeVar
 
 from meshroute.compile.check import check, check_rules
+from meshroute.compile.check_policy import check_policies
 from meshroute.compile.destination import DestinationRules
 from meshroute.compile.istio import sidecar_table
 from meshroute.compile.registry import build
@@ -66,6 +67,8 @@ class Mesh:
         for draft in drafts:
             if isinstance(draft, VirtualService):
                 said += check_rules(draft)
+            elif isinstance(draft, DestinationRule):
+                said += (one for one in check_policies(draft) if one.severity is Severity.ERROR)
         self.diagnostics: Final = in_order(said)
         if any(one.severity is Severity.ERROR for one in self.diagnostics):
             raise ManifestError(self.diagnostics)

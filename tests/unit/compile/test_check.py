@@ -723,3 +723,24 @@ def test_rules_that_are_no_split_are_told_to_change_places(second: str) -> None:
     )
     (told,) = (one for one in diagnosed(text) if one.code is mr.Code.RULE_UNREACHABLE)
     assert told.help == "rules are tried in the order written; put the rule without conditions last"
+
+
+def test_a_rule_with_an_unknown_field_is_looked_at_for_what_else_is_wrong() -> None:
+    """All at once."""
+    text = """
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: web}
+spec:
+  host: web
+  trafficPolicy:
+    loadBalancer:
+      simple: ROUND_ROBIN
+      warmup: {duration: 10s, minimumPerent: 20}
+      localityLbSetting: {distribute: [{from: "eu/*", to: {"eu/a/*": 50, "us/*": 40}}]}
+    outlierDetection: {maxEjectionPercent: 150}
+"""
+    with pytest.raises(mr.ManifestError) as raised:
+        mr.loads(text)
+    errors = [one.at.path for one in raised.value.diagnostics if one.severity is mr.Severity.ERROR]
+    assert [path.rpartition(".")[2] for path in errors] == ["minimumPerent", "to", "maxEjectionPercent"]
