@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import yaml
 from msgspec.structs import replace
 
 from meshroute import Decision, Draws, Request, Router, RoutingTable
 from meshroute.conformance.envoy import ANSWER_HEADERS, cluster_of, listener_name, render
 from meshroute.decision import Failed, Forwarded, Responded
-from meshroute.names import ClusterName
+from meshroute.names import ClusterName, unwire
 from meshroute.table import (
     Cluster,
     Exact,
@@ -177,8 +179,42 @@ def report(tables: Sequence[RoutingTable], found: Sequence[tuple[Case, Verdict, 
                 break
             less, mine, theirs = still[0]
             table, case = candidates[less.table][0], less
-        parts.append(f"{table.to_json()}{case.sent.bytes(case.port)!r}\nmeshroute: {mine}\nenvoy:     {theirs}")
+        parts.append(f"{case.sent.bytes(case.port)!r}\nmeshroute: {mine}\nenvoy:     {theirs}")
+        parts.append(f"to be kept below spec/vectors, with its clauses and a story:\n{as_vector(table, case, theirs)}")
     return "\n".join(parts)
+
+
+def as_vector(table: RoutingTable, case: Case, theirs: Verdict) -> str:
+    """What Envoy said to a case, as a vector."""
+    sent = case.sent
+    outcome = {"UF": "forwarded", "-": "responded"}.get(theirs.flag, "failed")
+    expect: dict[str, Any] = {"outcome": outcome}
+    if outcome != "forwarded":
+        expect["status"] = theirs.status
+    if outcome == "failed":
+        expect["flag"] = theirs.flag
+    if theirs.cluster:
+        expect["cluster"] = theirs.cluster
+    if theirs.hosts:
+        expect["endpoint"] = theirs.hosts[0]
+    request = {
+        "method": sent.method,
+        "url": unwire(f"http://{sent.authority}{sent.target}"),
+        "headers": [[name, unwire(value)] for name, value in sent.lines],
+        "port": case.port,
+        "source_ip": "127.0.0.1",
+        **({"destination_ip": sent.destination} if sent.destination else {}),
+    }
+    vector = {
+        "vector": 1,
+        "kind": "decision",
+        "clauses": [],
+        "origin": {"observed": "envoy 1.40.0"},
+        "story": "",
+        "given": {"table": json.loads(table.to_json())},
+        "when": [{"case": "found", "request": request, "draws": {"stream": sent.stream}, "expect": expect}],
+    }
+    return yaml.safe_dump(vector, sort_keys=False, width=120)
 
 
 def one_listener(routes: Sequence[Route], clusters: Sequence[Cluster]) -> RoutingTable:

@@ -45,7 +45,18 @@ from meshroute.table import (
     VirtualHost,
     WeightedCluster,
 )
-from tests.differential.compare import Case, Verdict, differences, envoys, one_listener, ours, report, to_each
+from tests.differential.compare import (
+    Case,
+    Verdict,
+    as_vector,
+    differences,
+    envoys,
+    one_listener,
+    ours,
+    report,
+    smaller,
+    to_each,
+)
 from tests.differential.conftest import Tally
 from tests.differential.envoy_process import Answer, Envoy, envoy_path
 from tests.differential.worlds import Sent, aimed, drawn, named, sent, tables
@@ -426,3 +437,20 @@ def test_what_envoy_cannot_be_told_is_refused(table: RoutingTable, where: str) -
     """With its place, instead of a configuration that Envoy refuses as a whole."""
     with pytest.raises(RenderError, match=re.escape(where)):
         render([table])
+
+
+def test_what_differs_is_made_small_and_printed_as_a_vector(tmp_path: Path) -> None:
+    """Of a table with much in it, what a wrong answer needs is left; and the vector says what Envoy says."""
+    clusters = [Cluster(ClusterName(f"c{at}"), RingHash(3), (Endpoint(f"10.8.0.{at}", 80),)) for at in range(3)]
+    table = to_each(clusters, HashOnHeader("x-user"))
+    case = Case(0, 80, Sent("GET", "h", "/c1", (("x-user", "a"), ("accept", "b"))))
+    with Envoy(render([table]), tmp_path) as envoy:
+        theirs = envoys(envoy.ask("0:80", case.sent.bytes()))
+    text = as_vector(table, case, theirs)
+    vector = yaml.safe_load(text)
+    assert vector["when"][0]["expect"] == {"outcome": "forwarded", "cluster": "c1", "endpoint": "10.8.0.1:80"}
+    sizes = [len(less.clusters) + sum(len(one.endpoints) for one in less.clusters) for less, _ in smaller(table, case)]
+    assert min(sizes) == 4  # a cluster less with its endpoint, of six
+    engine = Meshroute()
+    said = engine.decide((), vector["given"], vector["when"][0])
+    assert {name: said[name] for name in vector["when"][0]["expect"]} == vector["when"][0]["expect"]
