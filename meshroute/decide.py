@@ -24,12 +24,14 @@ from meshroute.decision import (
     NO_ROUTE,
     Decision,
     Failed,
+    Redirected,
     Responded,
 )
 from meshroute.draws import KEY, PRIORITY, STREAM, Again, Drawn, Draws
 from meshroute.match.index import Found, HostIndex
 from meshroute.match.scan import first_failure
 from meshroute.names import ClusterName, EndpointKey
+from meshroute.redirect import location
 from meshroute.request import Request
 from meshroute.state import CookieIssued, Effect, RequestStarted, State
 from meshroute.table import (
@@ -39,6 +41,7 @@ from meshroute.table import (
     HashPolicy,
     Health,
     OriginalDestination,
+    Redirect,
     Respond,
     Route,
     RoutingTable,
@@ -94,7 +97,14 @@ def decide(plan: Plan, request: Request, state: State, draws: Draws, tell: Tell 
         return Decision(NO_ROUTE, request)
     if isinstance(route.action, Respond):
         return Decision(Responded(route.action.status, route.action.body), request, route.name, route.rule)
+    if isinstance(route.action, Redirect):
+        return Decision(redirected(route, route.action, request), request, route.name, route.rule)
     return _forward(plan, Going(request, route, route.action), state, draws, tell)
+
+
+def redirected(route: Route, action: Redirect, request: Request) -> Redirected:
+    """What the client is told."""
+    return Redirected(action.status, location(action, request, route.match.path))
 
 
 def chosen_route(listener: HostIndex, request: Request, tell: Tell | None = None) -> Route | None:

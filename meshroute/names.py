@@ -7,8 +7,9 @@ Errors    the parsers raise ValueError with what would be right; `wire` never ra
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import IPv6Address, ip_address
-from typing import NewType
+from typing import Final, NewType
 
 Namespace = NewType("Namespace", str)
 Host = NewType("Host", str)
@@ -20,6 +21,8 @@ EndpointKey = NewType("EndpointKey", str)
 
 DEFAULT_NAMESPACE = Namespace("default")
 CLUSTER_DOMAIN = "cluster.local"
+DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
+"""The port of each scheme where none is said."""
 
 
 def wire(text: str | bytes) -> str:

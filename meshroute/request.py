@@ -19,9 +19,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec.structs import force_setattr
 
-from meshroute.names import ascii_lower, is_ip, unwire, wire
-
-DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
+from meshroute.names import DEFAULT_PORTS, ascii_lower, is_ip, unwire, wire
 
 SINGLE_SLOT_HEADERS: Final = frozenset(
     """

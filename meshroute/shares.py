@@ -17,12 +17,12 @@ import msgspec
 
 from meshroute.balance import Odds, View, pools, span_chance
 from meshroute.balance.request_key import knows_its_ends, request_key
-from meshroute.decide import Plan, chosen_route, dead_end, original_destination, spans
+from meshroute.decide import Plan, chosen_route, dead_end, original_destination, redirected, spans
 from meshroute.decision import FORWARDED, NO_CLUSTER, NO_ROUTE, Decision, Outcome, Responded
 from meshroute.draws import Draws
 from meshroute.request import Request
 from meshroute.state import State
-from meshroute.table import Endpoint, Forward, OriginalDestination, Respond, Route
+from meshroute.table import Action, Endpoint, Forward, OriginalDestination, Redirect, Respond, Route
 
 Horizon: TypeAlias = Literal["next", "long-run"]
 _NO_DRAWS: Final = Draws()
@@ -107,6 +107,10 @@ def _leaves(plan: Plan, request: Request, state: State, long_run: bool) -> Itera
     if isinstance(action, Respond):
         yield Fraction(1), Decision(Responded(action.status, action.body), request, name, rule), False
         return
+    if isinstance(action, Redirect):
+        assert route is not None
+        yield Fraction(1), Decision(redirected(route, action, request), request, name, rule), False
+        return
     for chosen, low, high, total in spans(action.clusters):
         chance, cluster = span_chance(low, high, total), chosen.cluster
         target = plan.targets.get(cluster)
@@ -169,7 +173,7 @@ def _endpoints(whom: View, odds: Odds) -> Iterator[tuple[Fraction, Endpoint | No
                 yield before * share, one.endpoint, turns or picker.remembers
 
 
-def _action(plan: Plan, request: Request) -> tuple[bool, Forward | Respond | None, Route | None]:
+def _action(plan: Plan, request: Request) -> tuple[bool, Action | None, Route | None]:
     listener = plan.listeners.get(request.port)
     if listener is None:
         return plan.otherwise is not None, plan.otherwise, None

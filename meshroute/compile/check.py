@@ -27,6 +27,7 @@ from meshroute.manifest.istio import (
 )
 from meshroute.match.re2 import Re2SyntaxError, compile_full
 from meshroute.names import Host, ascii_lower, wire
+from meshroute.table import REDIRECT_CODES
 
 MAX_REGEX_BYTES = 1024
 """istio/istio: pkg/config/validation: the webhook's limit, before any program size is looked at."""
@@ -59,6 +60,9 @@ def _check_virtual_service(
         yield wording.field_not_modelled(subject, str(path[-1]), virtual_service.at("spec", *path))
     yield from check_rules(virtual_service)
     for number, rule in enumerate(virtual_service.spec.http):
+        if rule.redirect is not None and rule.redirect.redirect_code not in (0, *REDIRECT_CODES):
+            at = virtual_service.at("spec", "http", number, "redirect", "redirectCode")
+            yield wording.field_not_modelled(subject, "redirectCode", at)
         for index, one in enumerate(rule.route):
             yield from _check_destination(
                 virtual_service, one, ("http", number, "route", index), registry, lookup, domain

@@ -30,9 +30,18 @@ from meshroute.compile.registry import Member, RegisteredService, Registry
 from meshroute.compile.resolve import MESH, age, covers, is_subset_of, is_wild, resolve, specificity, visibility
 from meshroute.compile.viewpoint import MeshConfig, Sidecar
 from meshroute.diagnostics import FieldPath, path_text
-from meshroute.manifest.istio import HTTPMatchRequest, HTTPRoute, HTTPRouteDestination, StringMatch, VirtualService
-from meshroute.names import ClusterName, Host, ascii_lower, is_ip, wire
+from meshroute.manifest.istio import (
+    HTTPMatchRequest,
+    HTTPRedirect,
+    HTTPRoute,
+    HTTPRouteDestination,
+    RedirectPort,
+    StringMatch,
+    VirtualService,
+)
+from meshroute.names import DEFAULT_PORTS, ClusterName, Host, ascii_lower, is_ip, wire
 from meshroute.table import (
+    REDIRECT_CODES,
     Action,
     Cluster,
     Exact,
@@ -47,6 +56,7 @@ from meshroute.table import (
     Prefix,
     Present,
     QueryMatch,
+    Redirect,
     Respond,
     Route,
     RouteMatch,
@@ -232,8 +242,10 @@ class _View:
         """The rules of a VirtualService as routes, up to the first that takes everything."""
         routes: list[Route] = []
         for number, rule in enumerate(virtual_service.spec.http):
-            # A delegate that is not there drops its entry and no other; a redirect is not yet acted upon.
-            if rule.delegate is not None or not (rule.route or rule.direct_response):
+            # A delegate that is not there drops its entry and no other; a redirect with another code has no action.
+            if rule.delegate is not None or not (rule.route or rule.direct_response or rule.redirect):
+                continue
+            if rule.redirect is not None and rule.redirect.redirect_code not in (0, *REDIRECT_CODES):
                 continue
             action = self._action(virtual_service, rule, port)
             for asked, path, name in _blocks(rule, number):
@@ -266,6 +278,8 @@ class _View:
             body = rule.direct_response.body
             text = body.string if body is not None else None
             return Respond(rule.direct_response.status, wire(text or ""))
+        if rule.redirect is not None:
+            return _redirect(rule.redirect, port)
         destinations = rule.route
         if len(destinations) > 1:  # a single one takes everything, whatever its weight
             destinations = tuple(one for one in destinations if one.weight)
@@ -290,6 +304,23 @@ class _View:
                 "allow_any", ("*",), (Route(EVERYTHING, Forward((WeightedCluster(PASSTHROUGH),)), "allow_any"),)
             )
         return VirtualHost("block_all", ("*",), (Route(EVERYTHING, Respond(502), "block_all"),))
+
+
+def _redirect(asked: HTTPRedirect, port: int) -> Redirect:
+    """A redirect as a proxy gets it: a port that is the scheme's own is not said."""
+    number = asked.port or 0
+    if asked.derive_port is RedirectPort.FROM_REQUEST_PORT:
+        number = port
+    if number == DEFAULT_PORTS.get(asked.scheme or "http"):
+        number = 0
+    return Redirect(
+        asked.redirect_code or 301,
+        wire(asked.scheme),
+        wire(asked.authority),
+        number,
+        wire(asked.uri),
+        wire(asked.prefix_rewrite) if not asked.uri else "",
+    )
 
 
 def _owners(

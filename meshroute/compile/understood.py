@@ -41,6 +41,7 @@ ACTED_ON: Final[Mapping[str, Fields]] = {
                 " sourceLabels sourceNamespace"
             ),
             "route": _whole("destination weight"),
+            "redirect": WHOLE,
             "directResponse": {"status": WHOLE, "body": _whole("string")},
         },
     },

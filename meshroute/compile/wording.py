@@ -48,7 +48,7 @@ def pod_address_assumed(pod: Pod) -> Diagnostic:
 
 _INSTEAD = {
     "workloadSelector": "the whole rule is left out",
-    "redirect": "the rule is left out",
+    "redirectCode": "a proxy has no such redirect, and the rule is left out",
     "delegate": "the rule is left out",
 }
 """What becomes of a field that is not merely passed over."""

@@ -89,6 +89,7 @@ class Meshroute:
             "outcome": outcome["type"],
             "status": outcome.get("status"),
             "flag": outcome.get("flag"),
+            "location": outcome.get("location"),
             "body": outcome.get("body"),
             "rule": f"{rule.kind} {rule.namespace}/{rule.name} {rule.path}" if rule else None,
             "line": rule.line if rule else None,

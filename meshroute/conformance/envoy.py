@@ -53,6 +53,7 @@ from meshroute.table import (
     Present,
     QueryMatch,
     RandomChoice,
+    Redirect,
     Respond,
     RingHash,
     RoundRobin,
@@ -260,6 +261,16 @@ def _action(table: int, action: Action, where: str) -> Json:
             if not 200 <= status <= 599:
                 raise RenderError(f"{where}: Envoy answers with a status from 200 to 599, not {status}")
             return {"direct_response": {"status": status, "body": {"inline_string": _text(body, where)}}}
+        case Redirect():
+            said = {
+                "response_code": _REDIRECTS[action.status],
+                "scheme_redirect": _text(action.scheme, where),
+                "host_redirect": _text(action.authority, where),
+                "port_redirect": action.port,
+                "path_redirect": _text(action.path, where),
+                "prefix_rewrite": _text(action.prefix, where),
+            }
+            return {"redirect": {name: value for name, value in said.items() if value}}
         case Forward(clusters, policies, metadata):
             target: Json = {"cluster": _cluster_name(table, clusters[0].cluster)}
             if len(clusters) > 1 or clusters[0].metadata:
@@ -277,6 +288,15 @@ def _weighted(table: int, one: WeightedCluster) -> Json:
         "weight": one.weight,
         **_metadata("metadata_match", one.metadata),
     }
+
+
+_REDIRECTS: Final[Mapping[int, str]] = {
+    301: "MOVED_PERMANENTLY",
+    302: "FOUND",
+    303: "SEE_OTHER",
+    307: "TEMPORARY_REDIRECT",
+    308: "PERMANENT_REDIRECT",
+}
 
 
 def _metadata(field: str, metadata: Mapping[str, Any]) -> Json:

@@ -25,6 +25,7 @@ from meshroute.table.policy import (
     SlowStart,
 )
 from meshroute.table.route import (
+    REDIRECT_CODES,
     Action,
     Forward,
     HashOnCookie,
@@ -34,6 +35,7 @@ from meshroute.table.route import (
     HashOnSourceIp,
     HashPolicy,
     Listener,
+    Redirect,
     RegexRewrite,
     Respond,
     RetryHosts,
@@ -46,6 +48,7 @@ from meshroute.table.subsets import Fallback, Subsets, SubsetSelector
 from meshroute.table.table import RoutingTable, TableError
 
 __all__ = [
+    "REDIRECT_CODES",
     "Action",
     "Cluster",
     "Endpoint",
@@ -74,6 +77,7 @@ __all__ = [
     "Present",
     "QueryMatch",
     "RandomChoice",
+    "Redirect",
     "RegexRewrite",
     "Respond",
     "RetryHosts",

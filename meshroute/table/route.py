@@ -8,7 +8,7 @@ Errors    none: a table is valid by what compiles it, and `Router` refuses one t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -130,7 +130,30 @@ class Respond(msgspec.Struct, frozen=True, tag="respond", gc=False, forbid_unkno
     body: str = ""
 
 
-Action: TypeAlias = Forward | Respond
+REDIRECT_CODES: Final = (301, 302, 303, 307, 308)
+
+
+class Redirect(msgspec.Struct, frozen=True, tag="redirect", gc=False, forbid_unknown_fields=True):
+    """Send the client elsewhere: 301, 302, 303, 307 or 308. What is empty or 0 stays as it was.
+
+    `path` replaces the path, and the query too if it has one; `prefix` replaces what of the path the route asked for.
+    """
+
+    status: int = 301
+    scheme: str = ""
+    authority: str = ""
+    port: int = 0
+    path: str = ""
+    prefix: str = ""
+
+    def __post_init__(self) -> None:
+        if self.status not in REDIRECT_CODES:
+            raise ValueError(f"a redirect answers with 301, 302, 303, 307 or 308, not {self.status}")
+        if self.path and self.prefix:
+            raise ValueError("a redirect replaces the path or a prefix of it, not both")
+
+
+Action: TypeAlias = Forward | Respond | Redirect
 
 
 class Route(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from meshroute import Decision, Draws, Request, Router, RoutingTable
 from meshroute.conformance.envoy import ANSWER_HEADERS, cluster_of, listener_name, render
-from meshroute.decision import Failed, Forwarded, Responded
+from meshroute.decision import Failed, Forwarded, Redirected, Responded
 from meshroute.names import ClusterName, unwire
 from meshroute.table import (
     Cluster,
@@ -45,6 +45,7 @@ class Verdict(NamedTuple):
     cluster: str
     hosts: tuple[str, ...]
     body: bytes | None
+    location: str = ""
 
 
 def ours(router: Router, request: Request, draws: Draws) -> Verdict:
@@ -57,11 +58,11 @@ def ours(router: Router, request: Request, draws: Draws) -> Verdict:
         case Responded(status, body):
             sent_body = b"" if request.method == "HEAD" else body.encode("latin-1")
             return Verdict(status, "-", decision.route, "", (), sent_body)
+        case Redirected(status, location):
+            return Verdict(status, "-", decision.route, "", (), b"", location)
         case Failed(status, flag):
             # Envoy does not say which cluster it looked for in vain.
             return Verdict(status, flag, decision.route, decision.cluster or "" if flag == "UH" else "", (), None)
-        case other:
-            raise AssertionError(f"no table makes {other}")
 
 
 def _hosts(router: Router, request: Request, decision: Decision) -> tuple[str, ...]:
@@ -83,11 +84,15 @@ def envoys(answer: Answer) -> Verdict:
     """Envoy's answer."""
     flags, _, route, cluster, host = (answer.headers.get(name, "") for name in ANSWER_HEADERS)
     body = None if flags in ("UF", "UH", "NR", "NC") else answer.body
-    return Verdict(answer.status, flags, route, cluster_of(cluster), (host,) if host else (), body)
+    hosts = (host,) if host else ()
+    return Verdict(answer.status, flags, route, cluster_of(cluster), hosts, body, answer.headers.get("location", ""))
 
 
 def agree(mine: Verdict, theirs: Verdict) -> bool:
-    """Equal, the one host among those that may be chosen."""
+    """Equal, the one host among those that may be chosen. A fixed answer of 201 or 3xx says where the request went,
+    which nobody asked for: it is no redirect."""
+    if not mine.location and mine.flag == "-":
+        theirs = theirs._replace(location="")
     if mine.hosts and theirs.hosts:
         mine = mine._replace(hosts=theirs.hosts if theirs.hosts[0] in mine.hosts else mine.hosts)
     return mine == theirs
@@ -187,7 +192,7 @@ def report(tables: Sequence[RoutingTable], found: Sequence[tuple[Case, Verdict, 
 def as_vector(table: RoutingTable, case: Case, theirs: Verdict) -> str:
     """What Envoy said to a case, as a vector."""
     sent = case.sent
-    outcome = {"UF": "forwarded", "-": "responded"}.get(theirs.flag, "failed")
+    outcome = {"UF": "forwarded", "-": "redirected" if theirs.location else "responded"}.get(theirs.flag, "failed")
     expect: dict[str, Any] = {"outcome": outcome}
     if outcome != "forwarded":
         expect["status"] = theirs.status

@@ -299,7 +299,8 @@ def expected_and_said(one: Replayed, answer: Answer) -> tuple[dict[str, Any], di
     rule = next((r.rule for host in listener.virtual_hosts for r in host.routes if r.name == said.route), None)
     cluster = next((some for some in one.table.clusters if some.name == said.cluster), None)
     got: dict[str, Any] = {
-        "outcome": {"UF": "forwarded", "-": "responded"}.get(said.flag, "failed"),
+        "outcome": {"UF": "forwarded", "-": "redirected" if mine.location else "responded"}.get(said.flag, "failed"),
+        "location": said.location,
         "status": said.status if said.flag != "UF" else None,
         "flag": said.flag,
         "body": (said.body or b"").decode("latin-1"),

@@ -41,6 +41,7 @@ from meshroute.table import (
     Prefix,
     Present,
     QueryMatch,
+    Redirect,
     Respond,
     RingHash,
     Route,
@@ -156,8 +157,18 @@ hash_policies: st.SearchStrategy[HashPolicy] = st.one_of(
 )
 forwards = st.builds(Forward, weighted.map(tuple), st.lists(hash_policies, max_size=3).map(tuple))
 responses = st.builds(Respond, st.integers(200, 599), st.sampled_from(("", "body", "\xc3\xa9")))
-routes = st.builds(Route, route_matches, st.one_of(forwards, forwards, responses))
-last_resorts = st.builds(Route, st.just(RouteMatch(Prefix(""))), st.one_of(forwards, forwards, responses))
+_AUTHORITIES = ("", "", "new.test", "new.test:99", "[fd00::2]")
+_SAME = {"status": st.sampled_from((301, 302, 303, 307, 308)), "scheme": st.sampled_from(("", "http", "https"))}
+redirects = st.builds(
+    Redirect,
+    authority=st.sampled_from(_AUTHORITIES),
+    port=st.sampled_from((0, 0, 80, 443, 8443)),
+    path=st.sampled_from(("", "/n", "/n?z=1", "n", "/n?", "/n#f")),
+    **_SAME,
+) | st.builds(Redirect, prefix=st.sampled_from(("/", "/new", "/new/", "new", "/a?b")), **_SAME)
+actions = st.one_of(forwards, forwards, forwards, responses, redirects)
+routes = st.builds(Route, route_matches, actions)
+last_resorts = st.builds(Route, st.just(RouteMatch(Prefix(""))), actions)
 endpoints = st.lists(
     st.tuples(st.sampled_from((Health.HEALTHY, Health.HEALTHY, Health.UNHEALTHY)), st.integers(1, 4)), max_size=5
 ).map(

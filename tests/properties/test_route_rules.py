@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,12 +23,24 @@ from meshroute.manifest.istio import (
     HTTPRoute,
     HTTPRouteDestination,
     PortSelector,
+    RedirectPort,
     StringMatch,
     Subset,
     VirtualServiceSpec,
 )
 from meshroute.manifest.kubernetes import ServicePort, ServiceSpec
-from meshroute.table import Route
+from meshroute.redirect import location
+from meshroute.table import (
+    REDIRECT_CODES,
+    Exact,
+    Listener,
+    Pattern,
+    Prefix,
+    Redirect,
+    Route,
+    RouteMatch,
+    VirtualHost,
+)
 from tests.strategies.manifests import World, clients, full_name, http_rules, match_blocks, names, ports, routes, worlds
 
 WEB = full_name("web", "shop")
@@ -177,14 +192,104 @@ class TestRoute4DirectResponse:
         assert decision.outcome == mr.Responded(status, "".join(map(chr, (body or "").encode())))
         assert (decision.cluster, decision.endpoint, decision.effects) == (None, None, ())
 
-    @given(st.booleans())
-    def test_a_rule_that_only_redirects_is_as_if_absent(self, last: bool) -> None:
-        """Redirects are not yet acted upon, which is said; the other rules stand."""
-        redirect = HTTPRoute(redirect=HTTPRedirect(uri="/elsewhere"))
+
+def parts_of(location: str) -> tuple[str, str, str, str]:
+    """Scheme, authority, path and query of a location, by the standard library; the query with its mark."""
+    parts = urlsplit(location)
+    return parts.scheme, parts.netloc, parts.path, location.partition("?")[1] + parts.query
+
+
+redirects = st.builds(
+    Redirect,
+    status=st.sampled_from(REDIRECT_CODES),
+    scheme=st.sampled_from(("", "http", "https")),
+    authority=st.sampled_from(("", "new.test", "new.test:99")),
+    path=st.sampled_from(("", "/n", "/n?z=1", "n")),
+)
+
+
+class TestRoute6Redirects:
+    """ROUTE-6: a redirect says scheme, authority, port and path; what it does not say stays as it was."""
+
+    @given(
+        redirects,
+        st.sampled_from(("h", "h:80", "h:443", "h:8080")),
+        st.sampled_from(("/", "/a/b")),
+        st.sampled_from(("", "?", "?q=1")),
+    )
+    def test_each_part_is_its_own_or_the_request_s(
+        self, action: Redirect, authority: str, path: str, query: str
+    ) -> None:
+        """Nothing is asked, nothing is remembered, and there is no share but one."""
+        host = VirtualHost("all", ("*",), (Route(RouteMatch(), action),))
+        asked = mr.Router(mr.RoutingTable((Listener(80, (host,)),), ()))
+        request = mr.Request("GET", authority, path + query, port=80)
+        decision = asked.decide(request)
+        assert isinstance(decision.outcome, mr.Redirected)
+        assert decision.outcome.status == action.status
+        assert dict(asked.shares(request).by_outcome) == {decision.outcome: 1}
+        assert (decision.cluster, decision.endpoint, decision.effects) == (None, None, ())
+        scheme, netloc, to, kept = parts_of(decision.outcome.location)
+        assert scheme == (action.scheme or "http")
+        leaves = scheme == "https" and authority == "h:80"
+        assert netloc == (action.authority or ("h" if leaves else authority))
+        own, mark, asked_for = action.path.partition("?")
+        assert to == ((own if own.startswith("/") else "/" + own) if action.path else path)
+        assert kept == (mark + asked_for if mark else query)
+
+    @given(
+        st.sampled_from(("/", "/a", "/a/")), st.sampled_from(("/", "/n", "n/")), st.sampled_from(("/a", "/a/b", "/ab"))
+    )
+    def test_a_prefix_is_replaced_letter_by_letter(self, prefix: str, new: str, path: str) -> None:
+        """The rest follows as it is, however many slashes that makes; else the path is replaced whole."""
+        assert location(Redirect(prefix=new), mr.Request("GET", "h", path), Exact(path)) == location(
+            Redirect(prefix=new), mr.Request("GET", "h", path), Pattern(".*")
+        )
+        if path.startswith(prefix):
+            to = new + path[len(prefix) :]
+            got = location(Redirect(prefix=new), mr.Request("GET", "h", path), Prefix(prefix))
+            assert got == f"http://h{'' if to.startswith('/') else '/'}{to}"
+
+    @pytest.mark.parametrize("wrong", [{"status": 300}, {"status": 200}, {"path": "/a", "prefix": "/b"}])
+    def test_what_a_proxy_does_not_have_is_refused(self, wrong: dict[str, Any]) -> None:
+        """A code that is no redirect's, or two ways to change a path."""
+        with pytest.raises(ValueError, match="a redirect"):
+            Redirect(**wrong)
+
+
+class TestRoute7RedirectRules:
+    """ROUTE-7: `redirect` of a rule; a port that is the scheme's own is not said, and a code no proxy has is
+    no action."""
+
+    @given(
+        st.sampled_from(("", "http", "https")),
+        st.sampled_from((None, 80, 443, 8443)),
+        st.sampled_from((None, *RedirectPort)),
+        st.sampled_from((80, 8080)),
+    )
+    def test_the_port(self, scheme: str, port: int | None, derived: RedirectPort | None, listener: int) -> None:
+        """Written, or the listener's, or none."""
+        said = HTTPRedirect(authority="new", scheme=scheme, port=None if derived else port, derive_port=derived)
+        decision = router(governing([HTTPRoute(redirect=said)])).decide(get(port=listener))
+        number = listener if derived is RedirectPort.FROM_REQUEST_PORT else (0 if derived else port or 0)
+        plain = number in (0, {"http": 80, "https": 443}[scheme or "http"])
+        assert isinstance(decision.outcome, mr.Redirected)
+        assert parts_of(decision.outcome.location)[:2] == (scheme or "http", "new" if plain else f"new:{number}")
+
+    @given(st.sampled_from((0, *REDIRECT_CODES, 300, 304, 399)), st.booleans())
+    def test_the_code(self, code: int, last: bool) -> None:
+        """0 is 301; a rule with another one is as if absent, which is said."""
+        redirect = HTTPRoute(redirect=HTTPRedirect(uri="/elsewhere", redirect_code=code))
         answer = HTTPRoute(direct_response=HTTPDirectResponse(status=204))
         mesh = mr.Mesh([*SERVICES, governing([answer, redirect] if last else [redirect, answer])])
-        assert mesh.router(mr.Sidecar("shop")).decide(get()).outcome == mr.Responded(204)
-        assert mr.Code.FIELD_NOT_MODELLED in {one.code for one in mesh.diagnostics}
+        outcome = mesh.router(mr.Sidecar("shop")).decide(get()).outcome
+        known = code in (0, *REDIRECT_CODES)
+        assert (mr.Code.FIELD_NOT_MODELLED in {one.code for one in mesh.diagnostics}) == (not known)
+        if last or not known:
+            assert outcome == mr.Responded(204)
+        else:
+            assert isinstance(outcome, mr.Redirected)
+            assert outcome.status == (code or 301)
 
 
 class TestRoute5Ports:
