@@ -290,6 +290,15 @@ class TestDecide6Retries:
         session.finish(second)
         assert session.state.active == {}
 
+    @given(st.integers(0, 5))
+    def test_turns_that_were_passed_over_are_taken_too(self, attempts: int) -> None:
+        """The only host is rejected as often as there are attempts, and each rejection was a turn."""
+        session = Session(to(Cluster(NAME, RoundRobin(), endpoints([1])), RetryHosts(attempts)))
+        first = session.decide(REQUEST)
+        session.finish(first, 503)
+        session.finish(session.retry(REQUEST, first))
+        assert session.state.cursors == {NAME: 2 + attempts}
+
     def test_nothing_forwarded_nothing_tried_again(self) -> None:
         """A dead end has no retry, and a decision of another table has none here."""
         router = to(Cluster(NAME, RoundRobin()))
