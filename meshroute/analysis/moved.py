@@ -16,17 +16,20 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from meshroute.balance import DRAWS, Band, Pool, of_cluster
+from meshroute.balance import DRAWS, Around, Band, Pool, of_cluster
 from meshroute.balance.bounded import Bounded
 from meshroute.balance.maglev import InTable, keys_in_band
 from meshroute.balance.picker import span_count
 from meshroute.balance.ring_hash import OnRing
+from meshroute.balance.target import put_aside
 from meshroute.names import EndpointKey
 from meshroute.router import Router
-from meshroute.table import Cluster, Health, Maglev, RingHash
+from meshroute.table import Cluster, Maglev, RingHash
 
 Flow: TypeAlias = tuple[EndpointKey | None, EndpointKey | None]
 """From whom to whom, by `ip:port`; None for nobody, where no endpoint is healthy."""
+Piece: TypeAlias = tuple[EndpointKey | None, EndpointKey | None, int]
+"""The owner of some keys before, their owner after, and how many they are."""
 
 
 class MovedError(ValueError):
@@ -62,7 +65,7 @@ class Moved(msgspec.Struct, frozen=True):
 
 def find_cluster(router: Router, host: str, port: int, subset: str = "", *, ejected: Collection[str] = ()) -> Cluster:
     """The cluster of a service's full or short host on a port, or of one of its subsets; the `ejected` endpoints
-    (`ip:port`) are unhealthy in it. Raises MovedError."""
+    (`ip:port`) count there as endpoints do that are put aside. Raises MovedError."""
     found = [
         one
         for one in router.table.clusters
@@ -81,16 +84,14 @@ def find_cluster(router: Router, host: str, port: int, subset: str = "", *, ejec
         raise MovedError(f"`{strangers[0]}` is no endpoint of `{cluster.name}`; its endpoints are {endpoints}")
     return replace(
         cluster,
-        endpoints=tuple(
-            replace(one, health=Health.UNHEALTHY) if one.key in ejected else one for one in cluster.endpoints
-        ),
+        endpoints=tuple(put_aside(one) if one.key in ejected else one for one in cluster.endpoints),
     )
 
 
-def moved(before: Cluster, after: Cluster) -> Moved:
-    """What a change moves, over all keys. Raises MovedError."""
+def moved(before: Cluster, after: Cluster, *, locality: str = "") -> Moved:
+    """What a change moves, over all keys, for a proxy in this locality. Raises MovedError."""
     flows: dict[Flow, int] = {}
-    for was, now, keys in _stretches(before, after):
+    for was, now, keys in _stretches(before, after, Around(locality)):
         flows[was, now] = flows.get((was, now), 0) + keys
     shares = {flow: Fraction(keys, DRAWS) for flow, keys in flows.items()}
     return Moved(
@@ -100,8 +101,10 @@ def moved(before: Cluster, after: Cluster) -> Moved:
     )
 
 
-def _stretches(before: Cluster, after: Cluster) -> Iterator[tuple[EndpointKey | None, EndpointKey | None, int]]:
+def _stretches(before: Cluster, after: Cluster, around: Around) -> Iterator[Piece]:
     """Pieces of the key space with the owner before, the owner after, and the number of keys."""
+    if before.subsets is not None or after.subsets is not None:
+        raise MovedError("a cluster that is divided into subsets has a ring or a table for each of them")
     rings = isinstance(before.policy, RingHash) and isinstance(after.policy, RingHash)
     if not rings and not _same_tables(before, after):
         raise MovedError(
@@ -109,8 +112,8 @@ def _stretches(before: Cluster, after: Cluster) -> Iterator[tuple[EndpointKey | 
             "only two rings, or two Maglev tables of one size, can be compared"
         )
     pieces = _between_rings if rings else _between_tables
-    for one in of_cluster(before).bands:
-        for other in of_cluster(after).bands:
+    for one in of_cluster(before, around).bands:
+        for other in of_cluster(after, around).bands:
             low, high = max(one.low, other.low), min(one.high, other.high)
             if low < high:
                 yield from pieces(_pool(one), _pool(other), low, high)
@@ -129,9 +132,6 @@ def _means(cluster: Cluster) -> str:
 def _same_tables(before: Cluster, after: Cluster) -> bool:
     one, other = before.policy, after.policy
     return isinstance(one, Maglev) and isinstance(other, Maglev) and one.size == other.size
-
-
-Piece: TypeAlias = tuple[EndpointKey | None, EndpointKey | None, int]
 
 
 def _between_rings(one: Pool, other: Pool, low: int, high: int) -> Iterator[Piece]:

@@ -20,7 +20,7 @@ from meshroute.balance.candidates import Around, Placed, View, of_one, place, vi
 from meshroute.balance.subsets import Division, Try, criteria_of, scaled
 from meshroute.names import EndpointKey
 from meshroute.state import State
-from meshroute.table import Cluster, Forward, Health, Maglev, RingHash, WeightedCluster
+from meshroute.table import Cluster, Endpoint, Forward, Health, Maglev, RingHash, WeightedCluster
 
 KEPT_VIEWS: Final = 256
 """How many sets of ejected endpoints a target keeps its view for; the oldest goes first."""
@@ -67,7 +67,7 @@ class Target:
         return known
 
     def _view(self, part: Try | None, ejected: tuple[EndpointKey, ...]) -> View:
-        placed = [_put_aside(one) if one.key in ejected else one for one in self.placed]
+        placed = [one._replace(endpoint=put_aside(one.endpoint)) if one.key in ejected else one for one in self.placed]
         if part is None:
             return view(self.cluster, placed, self._around, self._weights)
         if part.single:
@@ -88,8 +88,6 @@ class Target:
         return {where: scaled(self._weights.get(where, 0), here[where], all_of[where]) for where in here}
 
 
-def _put_aside(one: Placed) -> Placed:
+def put_aside(endpoint: Endpoint) -> Endpoint:
     """The endpoint as it counts while it is ejected: not among the healthy, but draining if it was."""
-    if one.endpoint.health is Health.DRAINING:
-        return one
-    return one._replace(endpoint=replace(one.endpoint, health=Health.UNHEALTHY))
+    return endpoint if endpoint.health is Health.DRAINING else replace(endpoint, health=Health.UNHEALTHY)

@@ -240,11 +240,12 @@ def moved(
     meshes = [_load([path], namespace, repair, lenient, False, json) for path in (before, after)]
     try:
         client = _client(from_ or namespace, label or (), locality)
+        routers = [mesh.router(client) for mesh in meshes]
         clusters = [
-            mr.find_cluster(mesh.router(client), host, port, subset, ejected=out)
-            for mesh, out in zip(meshes, ((), ejected or ()), strict=True)
+            mr.find_cluster(router, host, port, subset, ejected=out)
+            for router, out in zip(routers, ((), ejected or ()), strict=True)
         ]
-        answer = mr.moved(*clusters)
+        answer = mr.moved(*clusters, locality=routers[0].table.locality)
     except mr.MovedError as error:
         _refuse(str(error))
     if json:

@@ -177,6 +177,16 @@ class TestState7Ejections:
         assert router.shares(REQUEST, state).pods == other.shares(REQUEST).pods
         assert state.after(back) == State()
 
+    @given(st.lists(st.sampled_from(Health), min_size=1, max_size=5), st.sampled_from((0.0, 50.0)))
+    def test_one_that_is_draining_stays_draining(self, healths: list[Health], panic: float) -> None:
+        """It is not counted among those that ought to be healthy, so putting it aside changes nobody's share."""
+        some = tuple(
+            replace(one, health=health) for one, health in zip(endpoints([1] * len(healths)), healths, strict=True)
+        )
+        router = to(Cluster(NAME, RandomChoice(), some, panic=panic))
+        gone = [Ejected(NAME, one.key) for one in some if one.health is Health.DRAINING]
+        assert router.shares(REQUEST, State().after(gone)).pods == router.shares(REQUEST).pods
+
 
 class TestState8Watching:
     """STATE-8: answers end requests and are reported; ticks happen on the way of time; whoever goes or comes back

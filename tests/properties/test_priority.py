@@ -147,7 +147,7 @@ class TestPrio1Loads:
         self, some: Levels, factor: int, weighted: bool, data: st.DataObject
     ) -> None:
         """One of its endpoints becomes healthy, whatever it was before."""
-        assume(some[0])
+        assume(some[0])  # somebody at priority 0 to become healthy
         at = data.draw(st.integers(0, len(some[0]) - 1))
         better = [[replace(host, health=HEALTHY) if n == at else host for n, host in enumerate(some[0])], *some[1:]]
         assert got(better, 0, factor, weighted).healthy[0] >= got(some, 0, factor, weighted).healthy[0]
@@ -635,6 +635,7 @@ class TestZone3Shares:
         well = [one for one in some[0] if one.health is HEALTHY]
         able = Counter(one.locality for one in well)
         total = sum(weights[zone] for zone in zones)
+        # Powers of two, whose quotients doubles hold: there the fractions of this restatement are the doubles' own.
         assume(all(number in (1, 2, 4) for number in (*able.values(), total)) or len(zones) == 1)
         assume(total & (total - 1) == 0 and all(number & (number - 1) == 0 for number in able.values()))
         shares = hosts(well, zones, {zone: weights[zone] for zone in zones}).shares

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from meshroute import Decision, Draws, InexactError, MovedError, Request, Router, RoutingTable, Session, State, moved
 from meshroute.balance import maglev
@@ -28,6 +29,7 @@ from meshroute.table import (
     Health,
     LeastRequest,
     Listener,
+    LocalityWeight,
     Maglev,
     Policy,
     RandomChoice,
@@ -35,6 +37,8 @@ from meshroute.table import (
     RoundRobin,
     Route,
     RouteMatch,
+    Subsets,
+    SubsetSelector,
     VirtualHost,
     WeightedCluster,
 )
@@ -384,6 +388,48 @@ class TestShare5Moved:
         tables = [[one.endpoints[n].key for n in maglev.build(hosts(one.endpoints), 7)] for one in (before, after)]
         expected = sum(draws_with_remainder(slot, 7) for slot in range(7) if tables[0][slot] != tables[1][slot])
         assert moved(before, after).total * ALL == expected
+
+    @settings(max_examples=40)
+    @given(divided, st.sampled_from((RingHash(5), Maglev(7))), st.sampled_from(("", "r/a/", "r/b/")), st.data())
+    def test_priorities_localities_and_the_proxy_s_place_count(
+        self, some: tuple[Endpoint, ...], policy: Policy, locality: str, data: st.DataObject
+    ) -> None:
+        """The margins are the shares of routers that stand there, before and after an endpoint is put aside."""
+        places = data.draw(st.lists(st.sampled_from(("r/a/", "r/b/")), min_size=len(some), max_size=len(some)))
+        pairs = zip(some, places, strict=True)
+        some = tuple(replace(one, locality=place, weight=n + 1) for n, (one, place) in enumerate(pairs))
+        weights = tuple(
+            LocalityWeight(place, 2 if place == "r/a/" else 5, priority)
+            for priority, place in sorted({(one.priority, one.locality) for one in some})
+        )
+        before = Cluster(ClusterName("c"), policy, some, locality_weights=weights)
+        after = replace(before, endpoints=(replace(some[0], health=Health.UNHEALTHY), *some[1:]))
+        answer = moved(before, after, locality=locality)
+        for side, cluster in enumerate((before, after)):
+            margin: dict[str | None, Fraction] = {}
+            for flow, share in answer.flows.items():
+                if share:
+                    margin[flow[side]] = margin.get(flow[side], Fraction(0)) + share
+            assert margin == dict(one_cluster(cluster, locality=locality).shares(REQUEST).by_endpoint)
+
+    def test_the_proxy_s_place_decides_who_gets_the_odd_entry(self) -> None:
+        """The first locality may get an entry more: seen from b another one is first, and other keys move."""
+        some = tuple(Endpoint(f"10.8.0.{i}", 80, locality="r/a/" if i % 2 else "r/b/") for i in range(3))
+        weights = (LocalityWeight("r/a/", 3), LocalityWeight("r/b/", 1))
+        before = Cluster(ClusterName("c"), RingHash(3, 7), some, locality_weights=weights)
+        after = replace(before, endpoints=some[1:])
+        answers = [moved(before, after, locality=place) for place in ("", "r/b/")]
+        assert answers[0].flows != answers[1].flows
+        for answer, place in zip(answers, ("", "r/b/"), strict=True):
+            shares = one_cluster(before, locality=place).shares(REQUEST).by_endpoint
+            for endpoint, share in shares.items():
+                assert sum(part for (was, _), part in answer.flows.items() if was == endpoint) == share
+
+    def test_a_divided_cluster_has_several_rings(self) -> None:
+        """It says so instead of taking it for one."""
+        cluster = Cluster(ClusterName("c"), RingHash(4), subsets=Subsets((SubsetSelector(("v",)),)))
+        with pytest.raises(MovedError, match="divided into subsets"):
+            moved(cluster, cluster)
 
     @pytest.mark.parametrize("other", [RoundRobin(), Maglev(31), RingHash(8)])
     def test_keys_placed_by_different_means_cannot_be_compared(self, other: Policy) -> None:

@@ -107,7 +107,7 @@ class TestSub2Membership:
         self, keys: set[str], hosts: tuple[Endpoint, ...], asked: dict[str, Any]
     ) -> None:
         """A naive look at every endpoint; nobody agrees: no subset."""
-        assume(asked.keys() == keys)
+        assume(asked.keys() == keys)  # only exactly a selector's keys find a subset; others fall back
         expected = who(hosts, asked)
         got = Division(Subsets((SubsetSelector(tuple(keys)),)), hosts).tries(asked)
         assert parts(got) == ([(spelled(asked), expected)] if expected else [])
@@ -152,7 +152,7 @@ class TestSub4Lists:
     @given(endpoints(), metadata)
     def test_a_list_is_one_value(self, hosts: tuple[Endpoint, ...], asked: dict[str, Any]) -> None:
         """That an equal list matches."""
-        assume(asked)
+        assume(asked)  # without criteria no subset is asked
         expected = who(hosts, asked)
         got = Division(Subsets((SubsetSelector(tuple(asked)),)), hosts).tries(asked)
         assert parts(got) == ([(spelled(asked), expected)] if expected else [])
@@ -245,7 +245,7 @@ class TestSub5Match:
     ) -> None:
         """Asked for by exactly its keys, a selector is the same with redundant keys and without."""
         one = replace(some, selectors=(SubsetSelector(KEYS),))
-        assume(asked.keys() == set(KEYS))
+        assume(asked.keys() == set(KEYS))  # else the chain of fallbacks begins elsewhere
         answers = {Division(replace(one, redundant_keys=flag), hosts).tries(asked) for flag in (False, True)}
         assert len(answers) == 1
 
@@ -280,7 +280,7 @@ class TestSub6Selectors:
             SubsetSelector(tuple(order[:size]), Fallback.KEYS_SUBSET, tuple(order[: size - 1])) for size in (2, 3)
         )
         division = Division(Subsets((SubsetSelector((order[0],), Fallback.ANY_ENDPOINT), *chain)), hosts)
-        assume(asked.keys() == set(KEYS))
+        assume(asked.keys() == set(KEYS))  # else the chain of fallbacks begins elsewhere
         for size in (3, 2):
             now = {key: asked[key] for key in order[:size]}
             if not who(hosts, now):
@@ -372,7 +372,7 @@ class TestSub9SingleHost:
     @given(endpoints(plain_metadata, priorities=2), plain_metadata)
     def test_the_first_of_the_lowest_priority(self, hosts: tuple[Endpoint, ...], asked: dict[str, Any]) -> None:
         """Of all who agree, whatever their health."""
-        assume(asked)
+        assume(asked)  # without criteria no subset is asked
         got = Division(Subsets((SubsetSelector(tuple(asked), single_host=True),)), hosts).tries(asked)
         agreeing = who(hosts, asked)
         if not agreeing:
@@ -386,7 +386,7 @@ class TestSub9SingleHost:
         self, hosts: tuple[Endpoint, ...], asked: dict[str, Any], singles: list[bool]
     ) -> None:
         """The others add nobody."""
-        assume(asked)
+        assume(asked)  # without criteria no subset is asked
         many = tuple(SubsetSelector(tuple(asked), single_host=single) for single in singles)
         assert Division(Subsets(many), hosts).tries(asked) == Division(Subsets(many[:1]), hosts).tries(asked)
 
@@ -410,7 +410,7 @@ class TestSub10Weights:
     @given(weights, st.integers(0, 300), st.integers(1, 300))
     def test_single_by_single(self, weight: int, part: int, whole: int) -> None:
         """Once more, with C's own singles and exact fractions for what they hold."""
-        assume(part <= whole)
+        assume(part <= whole)  # a part has no more endpoints than the whole
         above, below = c_float(weight * part).value, c_float(whole).value
         exact = Fraction(c_float(above / below).value)
         assert scaled(weight, part, whole) == int(exact + Fraction(1, 2)) % 2**32
