@@ -12,6 +12,9 @@ from typing import assert_never
 from meshroute.decision import Decision, Failed, Forwarded, Outcome, Redirected, Responded
 from meshroute.names import unwire
 from meshroute.table import (
+    Absent,
+    Between,
+    Contains,
     Exact,
     HashOnCookie,
     HashOnFilterState,
@@ -24,8 +27,13 @@ from meshroute.table import (
     Pattern,
     Prefix,
     Present,
+    QueryValue,
     RuleRef,
+    Segments,
+    Suffix,
+    Template,
     TextMatch,
+    Tunnel,
 )
 from meshroute.trace import (
     Because,
@@ -107,24 +115,41 @@ def rule(ref: RuleRef | None, route: str = "") -> str:
     return f"none (the default route `{route}`)" if route else "none"
 
 
-def text(wanted: TextMatch) -> str:
+def text(wanted: TextMatch | QueryValue) -> str:
     """A condition on a text."""
     match wanted:
         case Exact(value, ignore_case):
             said = f"exactly `{unwire(value)}`"
         case Prefix(value, ignore_case):
             said = f"prefix `{unwire(value)}`"
+        case Suffix(value, ignore_case):
+            said = f"suffix `{unwire(value)}`"
+        case Contains(value, ignore_case):
+            said = f"with `{unwire(value)}` in it"
+        case Between(start, end):
+            return f"a whole number from {start} to below {end}"
         case Pattern(regex):
             return f"regex `{unwire(regex)}`"
         case Present():
             return "any value"
+        case Absent():
+            return "not to be there"
         case _:
             assert_never(wanted)
     return f"{said} in any case" if ignore_case else said
 
 
 def _path(wanted: PathMatch) -> str:
-    return f"path {text(wanted)}"
+    match wanted:
+        case Segments(value, ignore_case):
+            said = f"path `{unwire(value)}` or below"
+            return f"{said} in any case" if ignore_case else said
+        case Template(value):
+            return f"path like `{unwire(value)}`"
+        case Tunnel():
+            return "the method CONNECT"
+        case _:
+            return f"path {text(wanted)}"
 
 
 def _header(wanted: HeaderMatch) -> str:

@@ -62,7 +62,6 @@ from meshroute.table import (
     RouteMatch,
     RoutingTable,
     RuleRef,
-    TextMatch,
     VirtualHost,
     WeightedCluster,
 )
@@ -437,7 +436,7 @@ def _path(uri: StringMatch | None, ignore_case: bool) -> PathMatch:
             return Prefix("/")
 
 
-def text_match(wanted: StringMatch | None) -> TextMatch:
+def text_match(wanted: StringMatch | None) -> Exact | Prefix | Pattern | Present:
     """A StringMatch as a condition; one that says nothing asks for presence."""
     if wanted is None:
         return Present()

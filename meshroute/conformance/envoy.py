@@ -28,8 +28,11 @@ from meshroute.balance import weights_of
 from meshroute.match.re2.engine import ISTIO_PROGRAM_SIZE
 from meshroute.names import ClusterName
 from meshroute.table import (
+    Absent,
     Action,
+    Between,
     Cluster,
+    Contains,
     Endpoint,
     Exact,
     Fallback,
@@ -52,6 +55,7 @@ from meshroute.table import (
     Prefix,
     Present,
     QueryMatch,
+    QueryValue,
     RandomChoice,
     Redirect,
     Respond,
@@ -59,10 +63,14 @@ from meshroute.table import (
     RoundRobin,
     Route,
     RoutingTable,
+    Segments,
     SlowStart,
     Subsets,
     SubsetSelector,
+    Suffix,
+    Template,
     TextMatch,
+    Tunnel,
     VirtualHost,
     WeightedCluster,
     ZoneAware,
@@ -220,8 +228,22 @@ def _path(wanted: PathMatch, where: str) -> Json:
             return {"prefix": _text(value, where), "case_sensitive": not ignore_case}
         case Pattern(regex):
             return {"safe_regex": _pattern(regex, where)}
+        case Segments(value, ignore_case):
+            return {"path_separated_prefix": _given(value, where), "case_sensitive": not ignore_case}
+        case Template(value):
+            return {"path_match_policy": _template("match", "UriTemplateMatchConfig", "path_template", value, where)}
+        case Tunnel():
+            return {"connect_matcher": {}}
         case _:
             assert_never(wanted)
+
+
+def _template(what: str, config: str, field: str, value: str, where: str) -> Json:
+    kind = f"envoy.extensions.path.{what}.uri_template.v3.{config}"
+    return {
+        "name": f"envoy.path.{what}.uri_template.uri_template_{what}r",
+        "typed_config": {"@type": f"type.googleapis.com/{kind}", field: _given(value, where)},
+    }
 
 
 def _header(wanted: HeaderMatch, where: str) -> Json:
@@ -237,16 +259,24 @@ def _query(wanted: QueryMatch, where: str) -> Json:
     return {"name": _given(wanted.name, where), **_condition(wanted.value, where)}
 
 
-def _condition(wanted: TextMatch, where: str) -> Json:
+def _condition(wanted: TextMatch | QueryValue, where: str) -> Json:
     match wanted:
         case Exact(value, ignore_case):
             return {"string_match": {"exact": _text(value, where), "ignore_case": ignore_case}}
         case Prefix(value, ignore_case):
             return {"string_match": {"prefix": _given(value, where), "ignore_case": ignore_case}}
+        case Suffix(value, ignore_case):
+            return {"string_match": {"suffix": _given(value, where), "ignore_case": ignore_case}}
+        case Contains(value, ignore_case):
+            return {"string_match": {"contains": _given(value, where), "ignore_case": ignore_case}}
+        case Between(start, end):
+            return {"range_match": {"start": start, "end": end}}
         case Pattern(regex):
             return {"string_match": {"safe_regex": _pattern(regex, where)}}
         case Present():
             return {"present_match": True}
+        case Absent():
+            return {"present_match": False}
         case _:
             assert_never(wanted)
 

@@ -41,6 +41,7 @@ from meshroute.table import (
     Prefix,
     Present,
     QueryMatch,
+    QueryValue,
     Redirect,
     Respond,
     RingHash,
@@ -263,7 +264,7 @@ def aimed(rng: Random, listener: Listener, sent: Sent) -> Sent:
     match asked.path:
         case Exact(value) | Prefix(value):
             path = value or path
-        case Pattern():
+        case _:
             pass
     query = "&".join(f"{one.name}={_text_for(rng, one.value)}" for one in asked.query)
     lines = [
@@ -280,7 +281,7 @@ def aimed(rng: Random, listener: Listener, sent: Sent) -> Sent:
     )
 
 
-def _text_for(rng: Random, wanted: TextMatch) -> str:
+def _text_for(rng: Random, wanted: TextMatch | QueryValue) -> str:
     match wanted:
         case Exact(value) | Prefix(value):
             return value + rng.choice(("", "", "x"))
