@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from meshroute.compile import wording
 from meshroute.compile.check_policy import check_policies
 from meshroute.compile.destination import DestinationRules
-from meshroute.compile.istio import destination_port, governs_mesh, in_order
+from meshroute.compile.istio import governs_mesh, in_order
 from meshroute.compile.registry import RegisteredService, Registry
 from meshroute.compile.resolve import covers, is_subset_of, is_wild, resolve, visibility
+from meshroute.compile.routes import destination_port
 from meshroute.compile.understood import not_acted_on
 from meshroute.diagnostics import Diagnostic, FieldPath, nearest, path_text
 from meshroute.manifest.istio import (

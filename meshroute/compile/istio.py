@@ -28,47 +28,27 @@ from meshroute.compile.destination import (
 from meshroute.compile.locality import preference_of, spread
 from meshroute.compile.registry import Member, RegisteredService, Registry
 from meshroute.compile.resolve import MESH, age, covers, is_subset_of, is_wild, resolve, specificity, visibility
+from meshroute.compile.routes import EVERYTHING, Asker, Rules, cluster_name
 from meshroute.compile.viewpoint import MeshConfig, Sidecar
-from meshroute.diagnostics import FieldPath, path_text
 from meshroute.manifest.istio import (
-    HTTPMatchRequest,
-    HTTPRedirect,
-    HTTPRoute,
-    HTTPRouteDestination,
-    RedirectPort,
-    StringMatch,
     VirtualService,
 )
-from meshroute.names import DEFAULT_PORTS, ClusterName, Host, ascii_lower, is_ip, wire
+from meshroute.names import ClusterName, Host, ascii_lower, is_ip
 from meshroute.table import (
-    REDIRECT_CODES,
-    Action,
     Cluster,
-    Exact,
     Forward,
-    HashPolicy,
-    HeaderMatch,
     Health,
     Listener,
     OriginalDestination,
-    PathMatch,
-    Pattern,
-    Prefix,
-    Present,
-    QueryMatch,
-    Redirect,
     Respond,
     Route,
-    RouteMatch,
     RoutingTable,
-    RuleRef,
     VirtualHost,
     WeightedCluster,
 )
 
 PASSTHROUGH: Final = ClusterName("PassthroughCluster")
 BLACK_HOLE: Final = ClusterName("BlackHoleCluster")
-EVERYTHING: Final = RouteMatch()
 
 
 def sidecar_table(
@@ -110,17 +90,6 @@ def governs_mesh(virtual_service: VirtualService) -> bool:
     return bool(virtual_service.spec.hosts) and MESH in gateways
 
 
-def is_catch_all(route: Route) -> bool:
-    """Whether nothing after this route can be reached: it takes every path, and asks nothing else."""
-    asked = route.match
-    return not asked.headers and not asked.query and asked.path in (Prefix("/"), Prefix("/", True), Pattern(".*"))
-
-
-def cluster_name(port: int, subset: str, host: str) -> ClusterName:
-    """`outbound|80|v1|web.shop.svc.cluster.local`."""
-    return ClusterName(f"outbound|{port}|{subset}|{host}")
-
-
 class _View:
     """The mesh as one sidecar sees it."""
 
@@ -139,6 +108,8 @@ class _View:
         self.client: Final = topology.client(viewpoint.labels, viewpoint.locality, config.cluster)
         self._rules: Final = destination_rules
         self._effective: Final[dict[Host, Effective]] = {}
+        asker = Asker(frozenset((MESH,)), self.client.labels, viewpoint.namespace)
+        self.rules: Final = Rules(asker, self.effective, config.domain)
         self._owner: Final = _owners(virtual_services, registry.services, config.domain)
 
     def effective(self, host: Host) -> Effective:
@@ -198,7 +169,7 @@ class _View:
             matched, unknown = self._takes(virtual_service, governed)
             if not matched and port != 80:
                 continue
-            routes = self._routes(virtual_service, port)
+            routes = self.rules.routes(virtual_service, port)
             if not routes:
                 continue
             for service in matched:
@@ -237,62 +208,6 @@ class _View:
             )
         return matched, unknown
 
-    def _routes(self, virtual_service: VirtualService, port: int) -> tuple[Route, ...]:
-        """The rules of a VirtualService as routes, up to the first that takes everything."""
-        routes: list[Route] = []
-        for number, rule in enumerate(virtual_service.spec.http):
-            # A delegate that is not there drops its entry and no other; a redirect with another code has no action.
-            if rule.delegate is not None or not (rule.route or rule.direct_response or rule.redirect):
-                continue
-            if rule.redirect is not None and rule.redirect.redirect_code not in (0, *REDIRECT_CODES):
-                continue
-            action = self._action(virtual_service, rule, port)
-            for asked, path, name in _blocks(rule, number):
-                if asked is not None and not self._applies(asked, port):
-                    continue
-                routes.append(
-                    Route(
-                        match=_asked(asked) if asked is not None else EVERYTHING,
-                        action=action,
-                        name=name,
-                        rule=_rule_ref(virtual_service, path),
-                    )
-                )
-                if is_catch_all(routes[-1]):
-                    return tuple(routes)
-        return tuple(routes)
-
-    def _applies(self, asked: HTTPMatchRequest, port: int) -> bool:
-        """The part of a match that is settled by who asks and where, before any request is seen."""
-        if asked.port and asked.port != port:
-            return False
-        if asked.gateways:  # with gateways named, labels and namespace of the source are not looked at
-            return MESH in asked.gateways
-        return is_subset_of(asked.source_labels, self.client.labels) and (
-            not asked.source_namespace or asked.source_namespace == self.viewpoint.namespace
-        )
-
-    def _action(self, virtual_service: VirtualService, rule: HTTPRoute, port: int) -> Action:
-        if rule.direct_response is not None:
-            body = rule.direct_response.body
-            text = body.string if body is not None else None
-            return Respond(rule.direct_response.status, wire(text or ""))
-        if rule.redirect is not None:
-            return _redirect(rule.redirect, port)
-        destinations = rule.route
-        if len(destinations) > 1:  # a single one takes everything, whatever its weight
-            destinations = tuple(one for one in destinations if one.weight)
-        clusters: list[WeightedCluster] = []
-        policies: list[HashPolicy] = []
-        for one in destinations:
-            host = resolve(one.destination.host, virtual_service.namespace, self.config.domain)
-            number = destination_port(one)
-            subset = one.destination.subset
-            weight = one.weight if len(destinations) > 1 else 1
-            clusters.append(WeightedCluster(cluster_name(number or port, subset, host), weight))
-            policies.extend(hash_policies(self.effective(host), subset, number))
-        return Forward(tuple(clusters), tuple(policies))
-
     def _default_route(self, host: Host, port: int) -> Route:
         policies = hash_policies(self.effective(host), "", port)
         return Route(EVERYTHING, Forward((WeightedCluster(cluster_name(port, "", host)),), policies), "default")
@@ -303,23 +218,6 @@ class _View:
                 "allow_any", ("*",), (Route(EVERYTHING, Forward((WeightedCluster(PASSTHROUGH),)), "allow_any"),)
             )
         return VirtualHost("block_all", ("*",), (Route(EVERYTHING, Respond(502), "block_all"),))
-
-
-def _redirect(asked: HTTPRedirect, port: int) -> Redirect:
-    """A redirect as a proxy gets it: a port that is the scheme's own is not said."""
-    number = asked.port or 0
-    if asked.derive_port is RedirectPort.FROM_REQUEST_PORT:
-        number = port
-    if number == DEFAULT_PORTS.get(asked.scheme or "http"):
-        number = 0
-    return Redirect(
-        asked.redirect_code or 301,
-        wire(asked.scheme),
-        wire(asked.authority),
-        number,
-        wire(asked.uri),
-        wire(asked.prefix_rewrite) if not asked.uri else "",
-    )
 
 
 def _owners(
@@ -380,70 +278,3 @@ class _Domains:
 
 def _in_authority(host: str) -> str:
     return f"[{host}]" if ":" in host and is_ip(host) else host
-
-
-def destination_port(destination: HTTPRouteDestination) -> int | None:
-    """The port that a destination names; None leaves it to the listener."""
-    port = destination.destination.port
-    return (port.number or None) if port is not None else None
-
-
-def _blocks(rule: HTTPRoute, number: int) -> Iterator[tuple[HTTPMatchRequest | None, FieldPath, str]]:
-    """The match blocks of a rule, each with its field path and the route name it makes; one None for a rule without
-    any."""
-    if not rule.match:
-        yield None, ("http", number), rule.name
-    for index, asked in enumerate(rule.match):
-        name = f"{rule.name}.{asked.name}" if asked.name else rule.name
-        yield asked, ("http", number, "match", index), name
-
-
-def _rule_ref(virtual_service: VirtualService, path: FieldPath) -> RuleRef:
-    at = virtual_service.at("spec", *path)
-    return RuleRef(
-        virtual_service.kind, virtual_service.namespace, virtual_service.name, path_text(path), at.file, at.line
-    )
-
-
-def _asked(asked: HTTPMatchRequest) -> RouteMatch:
-    """A match block as conditions: path, then pseudo headers, then headers by name, then query parameters by name."""
-    headers: list[HeaderMatch] = []
-    for name, wanted in ((":scheme", asked.scheme), (":method", asked.method), (":authority", asked.authority)):
-        if wanted is not None:
-            headers.append(HeaderMatch(name, text_match(wanted)))
-    for name in sorted(asked.headers):
-        headers.append(HeaderMatch(wire(ascii_lower(name)), text_match(asked.headers[name])))
-    for name in sorted(asked.without_headers):
-        value = text_match(asked.without_headers[name])
-        if value == Pattern("*"):  # not a regex, but the front-end's word for any value
-            value = Present()
-        headers.append(HeaderMatch(wire(ascii_lower(name)), value, True, not isinstance(value, Present)))
-    query = [QueryMatch(wire(name), text_match(asked.query_params[name])) for name in sorted(asked.query_params)]
-    return RouteMatch(_path(asked.uri, asked.ignore_uri_case), tuple(headers), tuple(query))
-
-
-def _path(uri: StringMatch | None, ignore_case: bool) -> PathMatch:
-    """The path condition. Ignoring case works for plain text; a pattern has `(?i)` for that."""
-    wanted = text_match(uri)
-    match wanted:
-        case Exact(value):
-            return Exact(value, ignore_case)
-        case Prefix(value):
-            return Prefix(value, ignore_case)
-        case Pattern():
-            return wanted
-        case _:
-            return Prefix("/")
-
-
-def text_match(wanted: StringMatch | None) -> Exact | Prefix | Pattern | Present:
-    """A StringMatch as a condition; one that says nothing asks for presence."""
-    if wanted is None:
-        return Present()
-    if wanted.exact is not None:
-        return Exact(wire(wanted.exact))
-    if wanted.prefix is not None:
-        return Prefix(wire(wanted.prefix))
-    if wanted.regex is not None:
-        return Pattern(wire(wanted.regex))
-    return Present()

@@ -13,7 +13,7 @@ import pytest
 
 import meshroute as mr
 from meshroute.compile.destination import DestinationRules
-from meshroute.compile.istio import cluster_name, is_catch_all, text_match
+from meshroute.compile.routes import cluster_name, is_catch_all, text_match
 from meshroute.manifest import DestinationRule, ObjectMeta, Resource, Service, VirtualService
 from meshroute.manifest.istio import (
     Destination,
