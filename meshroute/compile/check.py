@@ -16,7 +16,7 @@ from meshroute.compile.destination import DestinationRules
 from meshroute.compile.istio import governs_mesh, in_order
 from meshroute.compile.registry import RegisteredService, Registry
 from meshroute.compile.resolve import covers, is_subset_of, is_wild, resolve, visibility
-from meshroute.compile.routes import destination_port
+from meshroute.compile.routes import port_number
 from meshroute.compile.understood import not_acted_on
 from meshroute.diagnostics import Diagnostic, FieldPath, nearest, path_text
 from meshroute.manifest.istio import (
@@ -146,7 +146,7 @@ def _check_destination(
         known = _nearest(host, registry)
         yield wording.host_unknown(subject, host, known, at, "requests sent there fail with 503 NC")
         return
-    port = destination_port(one)
+    port = port_number(one.destination)
     if port is not None and service.port(port) is None:
         at = virtual_service.at("spec", *path, "destination", "port", "number")
         yield wording.port_unknown(subject, host, port, (known.number for known in service.ports), at)

@@ -15,7 +15,8 @@ from typing import Final
 
 import msgspec
 
-from meshroute.compile import topology
+from meshroute.compile import actions, topology
+from meshroute.compile.delegates import Delegates
 from meshroute.compile.destination import (
     NOTHING,
     DestinationRules,
@@ -59,7 +60,14 @@ def sidecar_table(
     config: MeshConfig,
 ) -> RoutingTable:
     """The table of the proxy at this viewpoint: a listener for each service port, a cluster for each subset of each."""
-    view = _View(registry, in_order(virtual_services, viewpoint.namespace), destination_rules, viewpoint, config)
+    view = _View(
+        registry,
+        in_order(virtual_services, viewpoint.namespace),
+        destination_rules,
+        viewpoint,
+        config,
+        Delegates(virtual_services),
+    )
     ports = sorted({port.number for service in registry.services.values() for port in service.ports})
     allow_any = config.outbound == "ALLOW_ANY"
     return RoutingTable(
@@ -100,6 +108,7 @@ class _View:
         destination_rules: DestinationRules,
         viewpoint: Sidecar,
         config: MeshConfig,
+        delegates: Delegates,
     ) -> None:
         self.services: Final = registry.services
         self.virtual_services: Final = virtual_services
@@ -109,7 +118,7 @@ class _View:
         self._rules: Final = destination_rules
         self._effective: Final[dict[Host, Effective]] = {}
         asker = Asker(frozenset((MESH,)), self.client.labels, viewpoint.namespace)
-        self.rules: Final = Rules(asker, self.effective, config.domain)
+        self.rules: Final = Rules(asker, self.effective, delegates, config)
         self._owner: Final = _owners(virtual_services, registry.services, config.domain)
 
     def effective(self, host: Host) -> Effective:
@@ -209,8 +218,14 @@ class _View:
         return matched, unknown
 
     def _default_route(self, host: Host, port: int) -> Route:
-        policies = hash_policies(self.effective(host), "", port)
-        return Route(EVERYTHING, Forward((WeightedCluster(cluster_name(port, "", host)),), policies), "default")
+        retries = actions.retries_of(None, self.config.retries)
+        forward = Forward(
+            (WeightedCluster(cluster_name(port, "", host)),),
+            hash_policies(self.effective(host), "", port),
+            retry_hosts=actions.retry_hosts(retries, self.config.retries, one_by_key=False),
+            retries=retries,
+        )
+        return Route(EVERYTHING, forward, "default")
 
     def _everybody_else(self) -> VirtualHost:
         if self.config.outbound == "ALLOW_ANY":

@@ -14,14 +14,16 @@ from typing import Final
 
 import msgspec
 
-from meshroute.compile.destination import Effective, hash_policies
+from meshroute.compile import actions
+from meshroute.compile.delegates import Delegates, Rule
+from meshroute.compile.destination import Effective, hash_policies, milliseconds
 from meshroute.compile.resolve import is_subset_of, resolve
+from meshroute.compile.viewpoint import MeshConfig
 from meshroute.diagnostics import FieldPath, path_text
 from meshroute.manifest.istio import (
+    Destination,
     HTTPMatchRequest,
     HTTPRedirect,
-    HTTPRoute,
-    HTTPRouteDestination,
     RedirectPort,
     StringMatch,
     VirtualService,
@@ -30,17 +32,20 @@ from meshroute.names import DEFAULT_PORTS, ClusterName, Host, ascii_lower, wire
 from meshroute.table import (
     REDIRECT_CODES,
     Action,
+    AuthorityLiteral,
     Exact,
     Forward,
     HashPolicy,
+    HeaderChanges,
     HeaderMatch,
+    MetadataMatch,
+    Mirror,
     PathMatch,
     Pattern,
     Prefix,
     Present,
     QueryMatch,
     Redirect,
-    Respond,
     Route,
     RouteMatch,
     RuleRef,
@@ -61,7 +66,9 @@ class Asker(msgspec.Struct, frozen=True):
 def is_catch_all(route: Route) -> bool:
     """Whether nothing after this route can be reached: it takes every path, and asks nothing else."""
     asked = route.match
-    return not asked.headers and not asked.query and asked.path in (Prefix("/"), Prefix("/", True), Pattern(".*"))
+    if asked.headers or asked.query or asked.metadata:
+        return False
+    return asked.path in (Prefix("/"), Prefix("/", True), Pattern(".*"))
 
 
 def cluster_name(port: int, subset: str, host: str) -> ClusterName:
@@ -70,32 +77,44 @@ def cluster_name(port: int, subset: str, host: str) -> ClusterName:
 
 
 class Rules:
-    """Rules as one proxy gets them."""
+    """Rules as one proxy gets them. `tls`: the listener ends TLS, so that clients speak https."""
 
-    def __init__(self, asker: Asker, effective: Callable[[Host], Effective], domain: str) -> None:
+    def __init__(
+        self,
+        asker: Asker,
+        effective: Callable[[Host], Effective],
+        delegates: Delegates,
+        config: MeshConfig,
+        port_of: Callable[[Host, int], int] = lambda _, port: port,
+    ) -> None:
         self.asker: Final = asker
         self.effective: Final = effective
-        self.domain: Final = domain
+        self.delegates: Final = delegates
+        self.domain: Final = config.domain
+        self.retries: Final = config.retries
+        self.port_of: Final = port_of
 
-    def routes(self, virtual_service: VirtualService, port: int) -> tuple[Route, ...]:
+    def routes(self, virtual_service: VirtualService, port: int, *, tls: bool = False) -> tuple[Route, ...]:
         """The rules of a VirtualService as routes, up to the first that takes everything."""
         routes: list[Route] = []
-        for number, rule in enumerate(virtual_service.spec.http):
-            # A delegate that is not there drops its entry and no other; a redirect with another code has no action.
-            if rule.delegate is not None or not (rule.route or rule.direct_response or rule.redirect):
+        for rule in self.delegates.rules(virtual_service):
+            written = rule.written
+            # A redirect with another code has no action.
+            if not (written.route or written.direct_response or written.redirect):
                 continue
-            if rule.redirect is not None and rule.redirect.redirect_code not in (0, *REDIRECT_CODES):
+            if written.redirect is not None and written.redirect.redirect_code not in (0, *REDIRECT_CODES):
                 continue
-            action = self._action(virtual_service, rule, port)
-            for asked, path, name in _blocks(rule, number):
+            template = self._route(rule, port, tls=tls)
+            for asked, owner, path in rule.blocks:
                 if asked is not None and not self._applies(asked, port):
                     continue
+                name = f"{written.name}.{asked.name}" if asked is not None and asked.name else written.name
                 routes.append(
-                    Route(
+                    msgspec.structs.replace(
+                        template,
                         match=_asked(asked) if asked is not None else EVERYTHING,
-                        action=action,
                         name=name,
-                        rule=_rule_ref(virtual_service, path),
+                        rule=_rule_ref(owner, path),
                     )
                 )
                 if is_catch_all(routes[-1]):
@@ -112,34 +131,92 @@ class Rules:
             not asked.source_namespace or asked.source_namespace == self.asker.namespace
         )
 
-    def _action(self, virtual_service: VirtualService, rule: HTTPRoute, port: int) -> Action:
-        if rule.direct_response is not None:
-            body = rule.direct_response.body
-            text = body.string if body is not None else None
-            return Respond(rule.direct_response.status, wire(text or ""))
-        if rule.redirect is not None:
-            return _redirect(rule.redirect, port)
-        destinations = rule.route
-        if len(destinations) > 1:  # a single one takes everything, whatever its weight
-            destinations = tuple(one for one in destinations if one.weight)
+    def _route(self, rule: Rule, port: int, *, tls: bool) -> Route:
+        """What a rule does, whatever it asks."""
+        written = rule.written
+        changed = actions.changed_by(written.headers)
+        action: Action
+        if written.redirect is not None:
+            action = _redirect(written.redirect, port, tls=tls)
+        elif written.direct_response is not None:
+            action = actions.fixed_answer(written.direct_response)
+        else:
+            if len(written.route) == 1:
+                changed = changed.followed_by(actions.changed_by(written.route[0].headers))
+            action = self._forward(rule, port, changed.authority)
+        return Route(
+            EVERYTHING,
+            action,
+            request_headers=_level(changed.request),
+            response_headers=_level(changed.response),
+            cors=actions.cors_of(written.cors_policy),
+            fault=actions.fault_of(written.fault),
+        )
+
+    def _forward(self, rule: Rule, port: int, authority: str) -> Forward:
+        written, several = rule.written, len(rule.written.route) > 1
+        # A single one takes everything, whatever its weight.
+        destinations = [one for one in written.route if one.weight] if several else written.route
         clusters: list[WeightedCluster] = []
         policies: list[HashPolicy] = []
         for one in destinations:
-            host = resolve(one.destination.host, virtual_service.namespace, self.domain)
-            number = destination_port(one)
-            subset = one.destination.subset
-            weight = one.weight if len(destinations) > 1 else 1
-            clusters.append(WeightedCluster(cluster_name(number or port, subset, host), weight))
-            policies.extend(hash_policies(self.effective(host), subset, number))
-        return Forward(tuple(clusters), tuple(policies))
+            host, cluster = self._cluster(one.destination, rule.owner, port)
+            own = actions.changed_by(one.headers) if several else actions.UNCHANGED
+            clusters.append(
+                WeightedCluster(
+                    cluster,
+                    one.weight if several else 1,
+                    request_headers=_one_level(own.request),
+                    response_headers=_one_level(own.response),
+                    authority=own.authority,
+                )
+            )
+            policies.extend(hash_policies(self.effective(host), one.destination.subset, port_number(one.destination)))
+        rewrite = written.rewrite
+        literal = (wire(rewrite.authority) if rewrite is not None else "") or authority
+        retries = actions.retries_of(written.retries, self.retries)
+        return Forward(
+            tuple(clusters),
+            tuple(policies),
+            retry_hosts=actions.retry_hosts(
+                retries, written.retries or self.retries, one_by_key=not several and bool(policies)
+            ),
+            path=actions.path_rewrite(rewrite),
+            authority=AuthorityLiteral(literal) if literal else None,
+            timeout=milliseconds(written.timeout) if written.timeout is not None else 0,
+            retries=retries,
+            mirrors=tuple(self._mirrors(rule, port)),
+        )
+
+    def _mirrors(self, rule: Rule, port: int) -> Iterator[Mirror]:
+        """Where copies go. A copy of no request is none."""
+        written = rule.written
+        destinations = (written.mirror,) if written.mirror is not None else [one.destination for one in written.mirrors]
+        for destination, portion in zip(destinations, actions.mirror_portions(written), strict=True):
+            if portion.numerator:
+                yield Mirror(self._cluster(destination, rule.mirrored_by, port)[1], portion, shadow=False)
+
+    def _cluster(self, destination: Destination, owner: VirtualService, port: int) -> tuple[Host, ClusterName]:
+        """The service that a destination means, and its cluster."""
+        host = resolve(destination.host, owner.namespace, self.domain)
+        number = port_number(destination) or self.port_of(host, port)
+        return host, cluster_name(number, destination.subset, host)
 
 
-def _redirect(asked: HTTPRedirect, port: int) -> Redirect:
+def _level(changes: HeaderChanges) -> tuple[HeaderChanges, ...]:
+    return () if changes == HeaderChanges() else (changes,)
+
+
+def _one_level(changes: HeaderChanges) -> HeaderChanges | None:
+    return None if changes == HeaderChanges() else changes
+
+
+def _redirect(asked: HTTPRedirect, port: int, *, tls: bool) -> Redirect:
     """A redirect as a proxy gets it: a port that is the scheme's own is not said."""
     number = asked.port or 0
     if asked.derive_port is RedirectPort.FROM_REQUEST_PORT:
         number = port
-    if number == DEFAULT_PORTS.get(asked.scheme or "http"):
+    if number == DEFAULT_PORTS.get(asked.scheme or ("https" if tls else "http")):
         number = 0
     return Redirect(
         asked.redirect_code or 301,
@@ -151,20 +228,9 @@ def _redirect(asked: HTTPRedirect, port: int) -> Redirect:
     )
 
 
-def destination_port(destination: HTTPRouteDestination) -> int | None:
-    """The port that a destination names; None leaves it to the listener."""
-    port = destination.destination.port
-    return (port.number or None) if port is not None else None
-
-
-def _blocks(rule: HTTPRoute, number: int) -> Iterator[tuple[HTTPMatchRequest | None, FieldPath, str]]:
-    """The match blocks of a rule, each with its field path and the route name it makes; one None for a rule without
-    any."""
-    if not rule.match:
-        yield None, ("http", number), rule.name
-    for index, asked in enumerate(rule.match):
-        name = f"{rule.name}.{asked.name}" if asked.name else rule.name
-        yield asked, ("http", number, "match", index), name
+def port_number(destination: Destination) -> int | None:
+    """The port that a destination names; None leaves it to the service, or to the listener."""
+    return (destination.port.number or None) if destination.port is not None else None
 
 
 def _rule_ref(virtual_service: VirtualService, path: FieldPath) -> RuleRef:
@@ -177,18 +243,45 @@ def _rule_ref(virtual_service: VirtualService, path: FieldPath) -> RuleRef:
 def _asked(asked: HTTPMatchRequest) -> RouteMatch:
     """A match block as conditions: path, then pseudo headers, then headers by name, then query parameters by name."""
     headers: list[HeaderMatch] = []
+    claims: list[MetadataMatch] = []
     for name, wanted in ((":scheme", asked.scheme), (":method", asked.method), (":authority", asked.authority)):
         if wanted is not None:
             headers.append(HeaderMatch(name, text_match(wanted)))
     for name in sorted(asked.headers):
-        headers.append(HeaderMatch(wire(ascii_lower(name)), text_match(asked.headers[name])))
+        if (claim := claim_path(name)) is not None:
+            claims.append(MetadataMatch(JWT_FILTER, claim, text_match(asked.headers[name])))
+        else:
+            headers.append(HeaderMatch(wire(ascii_lower(name)), text_match(asked.headers[name])))
     for name in sorted(asked.without_headers):
         value = text_match(asked.without_headers[name])
+        if (claim := claim_path(name)) is not None:
+            claims.append(MetadataMatch(JWT_FILTER, claim, value, invert=True))
+            continue
         if value == Pattern("*"):  # not a regex, but the front-end's word for any value
             value = Present()
         headers.append(HeaderMatch(wire(ascii_lower(name)), value, True, not isinstance(value, Present)))
     query = [QueryMatch(wire(name), text_match(asked.query_params[name])) for name in sorted(asked.query_params)]
-    return RouteMatch(_path(asked.uri, asked.ignore_uri_case), tuple(headers), tuple(query))
+    return RouteMatch(_path(asked.uri, asked.ignore_uri_case), tuple(headers), tuple(query), metadata=tuple(claims))
+
+
+JWT_FILTER: Final = "envoy.filters.http.jwt_authn"
+_CLAIMS: Final = "@request.auth.claims"
+
+
+def claim_path(name: str) -> tuple[str, ...] | None:
+    """Where a claim of the request's token is found; None for a header that is one.
+
+    >>> claim_path("@request.auth.claims.groups"), claim_path("@request.auth.claims[a.b][c]"), claim_path("x-user")
+    (('payload', 'groups'), ('payload', 'a.b', 'c'), None)
+    """
+    if not ascii_lower(name).startswith(_CLAIMS):
+        return None
+    rest = name[len(_CLAIMS) :]
+    if rest.startswith("."):
+        return ("payload", *rest[1:].split("."))
+    if rest.startswith("[") and rest.endswith("]"):
+        return ("payload", *rest[1:-1].split("]["))
+    return None
 
 
 def _path(uri: StringMatch | None, ignore_case: bool) -> PathMatch:

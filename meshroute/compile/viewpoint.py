@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from meshroute.compile.topology import CLUSTER_NAME
-from meshroute.manifest.istio import LocalityLbSetting
+from meshroute.manifest.istio import HTTPRetry, LocalityLbSetting
 from meshroute.names import CLUSTER_DOMAIN, DEFAULT_NAMESPACE
 
 
@@ -34,13 +34,14 @@ class MeshConfig(msgspec.Struct, frozen=True):
     `outbound` is what becomes of hosts that nobody registered: `ALLOW_ANY` lets them through to where the client was
     going, `REGISTRY_ONLY` answers 502. `locality` holds for services of which no DestinationRule and no
     `trafficDistribution` says otherwise; None, like `enabled: false`, turns it off. `cluster` is the cluster's name, as
-    a label of everything in it.
+    a label of everything in it. `retries` holds for rules that say nothing of them; None is Istio's own default.
     """
 
     domain: str = CLUSTER_DOMAIN
     outbound: Literal["ALLOW_ANY", "REGISTRY_ONLY"] = "ALLOW_ANY"
     locality: LocalityLbSetting | None = LocalityLbSetting()
     cluster: str = CLUSTER_NAME
+    retries: HTTPRetry | None = None
 
     def __post_init__(self) -> None:
         if self.outbound not in ("ALLOW_ANY", "REGISTRY_ONLY"):
