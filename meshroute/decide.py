@@ -29,6 +29,7 @@ from meshroute.decision import (
 )
 from meshroute.draws import KEY, PRIORITY, STREAM, Again, Drawn, Draws
 from meshroute.match.index import Found, HostIndex
+from meshroute.match.listeners import Doors
 from meshroute.match.scan import first_failure
 from meshroute.names import ClusterName, EndpointKey
 from meshroute.redirect import location
@@ -72,12 +73,13 @@ Tell = list[Step]
 class Plan:
     """A routing table made ready for deciding. Raises TableError for a table that a proxy would refuse."""
 
-    __slots__ = ("listeners", "otherwise", "targets")
+    __slots__ = ("doors", "listeners", "otherwise", "targets")
 
     def __init__(self, table: RoutingTable) -> None:
         refuse_what_a_proxy_would(table)
         local = next((one.endpoints for one in table.clusters if one.name == table.local_cluster), None)
         around = Around(table.locality, tuple(one for one in local if one.priority == 0) if local is not None else None)
+        self.doors: Final = Doors(table.listeners)
         self.listeners: Final[Mapping[int, HostIndex]] = {one.port: HostIndex(one) for one in table.listeners}
         self.targets: Final[Mapping[ClusterName, Target]] = {one.name: Target(one, around) for one in table.clusters}
         self.otherwise: Final = Forward((WeightedCluster(table.otherwise),)) if table.otherwise else None
@@ -91,7 +93,7 @@ def decide(plan: Plan, request: Request, state: State, draws: Draws, tell: Tell 
     if listener is None:
         if plan.otherwise is None:
             return Decision(NO_ROUTE, request)
-        return _forward(plan, Going(request, None, plan.otherwise), state, draws, tell)
+        return forward(plan, Going(request, None, plan.otherwise), state, draws, tell)
     route = chosen_route(listener, request, tell)
     if route is None:
         return Decision(NO_ROUTE, request)
@@ -99,7 +101,7 @@ def decide(plan: Plan, request: Request, state: State, draws: Draws, tell: Tell 
         return Decision(Responded(route.action.status, route.action.body), request, route.name, route.rule)
     if isinstance(route.action, Redirect):
         return Decision(redirected(route, route.action, request), request, route.name, route.rule)
-    return _forward(plan, Going(request, route, route.action), state, draws, tell)
+    return forward(plan, Going(request, route, route.action), state, draws, tell)
 
 
 def redirected(route: Route, action: Redirect, request: Request) -> Redirected:
@@ -140,7 +142,7 @@ class Going(msgspec.Struct, frozen=True, gc=False):
     tried: tuple[EndpointKey, ...] = ()
 
 
-def _forward(plan: Plan, going: Going, state: State, draws: Draws, tell: Tell | None) -> Decision:
+def forward(plan: Plan, going: Going, state: State, draws: Draws, tell: Tell | None) -> Decision:
     """A cluster by weight, then an endpoint by the cluster's policy."""
     clusters = going.action.clusters
     chosen = _draw_cluster(clusters, draws[STREAM], tell) if len(clusters) > 1 else clusters[0]

@@ -251,6 +251,11 @@ def hash_policies(effective: Effective, subset: str, port: int | None) -> tuple[
     return ()
 
 
+def source_policies(effective: Effective, subset: str, port: int | None) -> tuple[HashPolicy, ...]:
+    """What connections are hashed by: the client's address, where a DestinationRule says so, and nothing else."""
+    return tuple(one for one in hash_policies(effective, subset, port) if isinstance(one, HashOnSourceIp))
+
+
 def _hash_policy(hashing: ConsistentHashLB) -> tuple[HashPolicy, ...]:
     """The one key that settings name; none where they name none."""
     if hashing.http_header_name:

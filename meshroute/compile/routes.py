@@ -114,7 +114,7 @@ class Rules:
                         template,
                         match=_asked(asked) if asked is not None else EVERYTHING,
                         name=name,
-                        rule=_rule_ref(owner, path),
+                        rule=rule_ref(owner, path),
                     )
                 )
                 if is_catch_all(routes[-1]):
@@ -233,7 +233,8 @@ def port_number(destination: Destination) -> int | None:
     return (destination.port.number or None) if destination.port is not None else None
 
 
-def _rule_ref(virtual_service: VirtualService, path: FieldPath) -> RuleRef:
+def rule_ref(virtual_service: VirtualService, path: FieldPath) -> RuleRef:
+    """Where a rule stands."""
     at = virtual_service.at("spec", *path)
     return RuleRef(
         virtual_service.kind, virtual_service.namespace, virtual_service.name, path_text(path), at.file, at.line

@@ -282,19 +282,21 @@ Matcher: TypeAlias = Choice | ExactMap | PrefixMap | Ordered
 
 
 class Chain(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """Connections that go to clusters as they are, unread.
+    """What becomes of some of a listener's connections: they go to clusters as they are, unread, by `forward`; or their
+    requests are looked up in `virtual_hosts`.
 
     `destinations` are networks (`10.0.0.0/8`) that the client connects to, `server_names` what it says in TLS (exact,
-    or `*.suffix`); empty, any. The most specific network counts first, then the most specific name. With `tls`, only
-    connections that begin with TLS are taken.
+    or `*.suffix`); empty, any. The most specific network counts first, then the most specific name. With `ends_tls`,
+    the proxy itself ends TLS, and a connection without it is closed.
     """
 
-    forward: Forward
+    forward: Forward | None = None
+    virtual_hosts: tuple[VirtualHost, ...] = ()
     name: str = ""
     rule: RuleRef | None = None
     destinations: tuple[str, ...] = ()
     server_names: tuple[str, ...] = ()
-    tls: bool = False
+    ends_tls: bool = False
 
 
 class Listener(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -303,9 +305,10 @@ class Listener(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True
     `ignore_port` leaves `:port` out of the authority when a virtual host is looked up; `host_header` names a header
     that is looked up instead. `ignore_path_parameters` leaves `;...` out of paths when they are compared.
 
-    With an `address`, the listener takes only what is sent there, and `names` are what clients look that address up by.
-    Connections that a chain takes are not read; a listener without virtual hosts reads none. With `tls`, it ends TLS
-    itself.
+    With an `address`, the listener takes only what is sent there, and `names` are what clients look that address up by;
+    names without an address are of a service whose address nobody knows. `chains` come first: the virtual hosts are for
+    connections that could be taken by a chain for any destination and any name. A listener without virtual hosts closes
+    those. With `sniffs`, requests are looked up in the virtual hosts and everything else goes by the chains.
     """
 
     port: int
@@ -317,4 +320,4 @@ class Listener(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True
     address: str = ""
     names: tuple[str, ...] = ()
     chains: tuple[Chain, ...] = ()
-    tls: bool = False
+    sniffs: bool = False

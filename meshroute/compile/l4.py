@@ -1,0 +1,150 @@
+"""TCP and TLS rules as chains: where connections go that no proxy reads.
+
+Source    spec/connect.md CONNECT-3 to CONNECT-8; istio/istio: pilot/pkg/networking/core/{tls.go,networkfilter.go}
+Inputs    VirtualServices in the order in which they count, services, and who asks.
+Exactness of rules, the first that applies takes a destination; a rule without conditions ends the search.
+Errors    none: what was wrong was diagnosed before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+from meshroute.compile.destination import Effective, source_policies
+from meshroute.compile.registry import Port, Protocol
+from meshroute.compile.resolve import is_subset_of, resolve
+from meshroute.compile.routes import Asker, cluster_name, port_number, rule_ref
+from meshroute.diagnostics import FieldPath
+from meshroute.manifest.istio import L4MatchAttributes, RouteDestination, TLSMatchAttributes, VirtualService
+from meshroute.names import Host, ascii_lower, wire
+from meshroute.table import Chain, Forward, WeightedCluster
+
+EVERY_NAME: Final = "*"
+
+
+class ConnectionRules:
+    """TCP and TLS rules as one proxy gets them."""
+
+    def __init__(
+        self,
+        asker: Asker,
+        effective: Callable[[Host], Effective],
+        domain: str,
+        port_of: Callable[[Host, int], int] = lambda _, port: port,
+    ) -> None:
+        self.asker: Final = asker
+        self.effective: Final = effective
+        self.domain: Final = domain
+        self.port_of: Final = port_of
+
+    def chains(
+        self,
+        virtual_services: Sequence[VirtualService],
+        host: Host,
+        port: Port,
+        networks: tuple[str, ...] = (),
+        server_names: tuple[str, ...] = (),
+    ) -> Iterator[Chain]:
+        """The chains of one port of a service, by the VirtualServices that have a say in its host.
+
+        `networks` are the service's own, where its listener is shared with others; `server_names` are the names that
+        tell its TLS from theirs.
+        """
+        found = list(self._by_name(virtual_services, port.number, networks))
+        if port.protocol is Protocol.TLS:
+            if not found:
+                found.append(self._default(host, port.number, networks, server_names))
+        else:
+            found += self._by_network(virtual_services, host, port.number, networks)
+        yield from found
+
+    def _by_name(
+        self, virtual_services: Iterable[VirtualService], port: int, networks: tuple[str, ...]
+    ) -> Iterator[Chain]:
+        """TLS rules, each alternative once."""
+        handled: set[tuple[frozenset[str], frozenset[str]]] = set()
+        for owner in virtual_services:
+            for number, rule in enumerate(owner.spec.tls):
+                for index, asked in enumerate(rule.match):
+                    key = frozenset(asked.sni_hosts), frozenset(asked.destination_subnets)
+                    if key in handled or not self._applies(asked, port):
+                        continue
+                    handled.add(key)
+                    path: FieldPath = ("tls", number, "match", index)
+                    yield self._chain(
+                        owner, rule.route, path, port, asked.destination_subnets or networks, sni(asked.sni_hosts)
+                    )
+
+    def _by_network(
+        self, virtual_services: Iterable[VirtualService], host: Host, port: int, networks: tuple[str, ...]
+    ) -> Iterator[Chain]:
+        """TCP rules, up to the first that asks for no network; and the service itself where there is no such rule."""
+        for owner in virtual_services:
+            for number, rule in enumerate(owner.spec.tcp):
+                path: FieldPath = ("tcp", number)
+                applying = [one for one in rule.match if self._applies(one, port)]
+                if not rule.match or any(not one.destination_subnets for one in applying):
+                    yield self._chain(owner, rule.route, path, port, networks, ())
+                    return
+                subnets = tuple(network for one in applying for network in one.destination_subnets)
+                if subnets:
+                    yield self._chain(owner, rule.route, path, port, subnets, ())
+                    if sorted(subnets) == sorted(networks):  # a second one for the same networks would be refused
+                        return
+        yield self._default(host, port, networks, ())
+
+    def _applies(self, asked: L4MatchAttributes | TLSMatchAttributes, port: int) -> bool:
+        """The part of a match that is settled by who asks and where. Here all of it must hold, gateways included."""
+        return (
+            (not asked.port or asked.port == port)
+            and (not asked.gateways or not self.asker.gateways.isdisjoint(asked.gateways))
+            and is_subset_of(asked.source_labels, self.asker.labels)
+            and (not asked.source_namespace or asked.source_namespace == self.asker.namespace)
+        )
+
+    def _chain(
+        self,
+        owner: VirtualService,
+        destinations: Sequence[RouteDestination],
+        path: FieldPath,
+        port: int,
+        networks: tuple[str, ...],
+        names: tuple[str, ...],
+    ) -> Chain:
+        return Chain(
+            self.forward(owner, destinations, port),
+            rule=rule_ref(owner, path),
+            destinations=networks,
+            server_names=names,
+        )
+
+    def forward(self, owner: VirtualService, destinations: Sequence[RouteDestination], port: int) -> Forward:
+        """The clusters of a rule. Only the client's address can be hashed, and of several destinations the first
+        decides whether it is."""
+        several = len(destinations) > 1
+        clusters: list[WeightedCluster] = []
+        for one in destinations:
+            host = resolve(one.destination.host, owner.namespace, self.domain)
+            number = port_number(one.destination) or self.port_of(host, port)
+            name = cluster_name(number, one.destination.subset, host)
+            if one.weight or not several:
+                clusters.append(WeightedCluster(name, one.weight if several else 1))
+        first = destinations[0].destination
+        host = resolve(first.host, owner.namespace, self.domain)
+        return Forward(
+            tuple(clusters),
+            source_policies(self.effective(host), "" if several else first.subset, port_number(first)),
+        )
+
+    def _default(self, host: Host, port: int, networks: tuple[str, ...], names: tuple[str, ...]) -> Chain:
+        forward = Forward(
+            (WeightedCluster(cluster_name(port, "", host)),), source_policies(self.effective(host), "", port)
+        )
+        return Chain(forward, name="default", destinations=networks, server_names=names)
+
+
+def sni(names: Iterable[str]) -> tuple[str, ...]:
+    """Server names as a proxy compares them; any name at all is no condition."""
+    some = tuple(wire(ascii_lower(name)) for name in names)
+    return () if EVERY_NAME in some else some

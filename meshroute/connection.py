@@ -1,0 +1,88 @@
+"""Connection: what a client opens before it says anything that a proxy could read, and where it goes.
+
+Source    spec/connect.md CONNECT-1 to CONNECT-5; envoyproxy/envoy: source/common/tcp_proxy/tcp_proxy.cc
+Inputs    made by the caller; names in lower or upper case, addresses in any form.
+Errors    RequestError for what no client can open.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec.structs import force_setattr
+
+from meshroute.decision import Outcome
+from meshroute.names import ClusterName, EndpointKey, ascii_lower, canonical_ip, is_ip
+from meshroute.request import RequestError
+from meshroute.state import Effect, RequestFinished, RequestStarted
+from meshroute.table import Endpoint, RuleRef
+from meshroute.trace import Step
+
+
+class Connection(msgspec.Struct, frozen=True):
+    """One TCP connection, as the client opens it.
+
+    `port` is the port it connects to; `host` the name that it looked up, and `destination_ip` the address, where known.
+    `server_name` is what it says in TLS (SNI). `source_ip` and `source_port` are its own end. Raises RequestError.
+    """
+
+    port: int
+    host: str = ""
+    destination_ip: str = ""
+    server_name: str = ""
+    source_ip: str = ""
+    source_port: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.port <= 65535:
+            raise RequestError(f"port {self.port} is not between 1 and 65535")
+        for side in (self.source_ip, self.destination_ip):
+            if side and not is_ip(side):
+                raise RequestError(f"`{side}` is not an IP address")
+        force_setattr(self, "destination_ip", canonical_ip(self.destination_ip))
+        for name in ("host", "server_name"):
+            force_setattr(self, name, ascii_lower(getattr(self, name)))
+
+
+class Connected(msgspec.Struct, frozen=True):
+    """Where one connection goes, and why. The fields mean what they mean in `Decision`."""
+
+    outcome: Outcome
+    connection: Connection
+    chain: str = ""
+    rule: RuleRef | None = None
+    cluster: ClusterName | None = None
+    subset: str | None = None
+    endpoint: Endpoint | None = None
+    effects: tuple[Effect, ...] = ()
+    trace: tuple[Step, ...] = ()
+
+    @property
+    def pod(self) -> str | None:
+        """`namespace/name` of the pod behind the endpoint; None where there is none or nobody named it."""
+        return (self.endpoint.workload or None) if self.endpoint else None
+
+    def finished(self) -> tuple[Effect, ...]:
+        """The effects of the connection's end."""
+        return tuple(
+            RequestFinished(effect.cluster, effect.endpoint)
+            for effect in self.effects
+            if isinstance(effect, RequestStarted)
+        )
+
+    def to_builtins(self) -> dict[str, Any]:
+        """Plain JSON values. Every field is present."""
+        key: EndpointKey | None = self.endpoint.key if self.endpoint else None
+        return {
+            "outcome": msgspec.to_builtins(self.outcome),
+            "connection": msgspec.to_builtins(self.connection),
+            "chain": self.chain,
+            "rule": msgspec.structs.asdict(self.rule) if self.rule is not None else None,
+            "cluster": self.cluster,
+            "subset": self.subset,
+            "pod": self.pod,
+            "endpoint": key,
+            "effects": msgspec.to_builtins(self.effects),
+            "trace": msgspec.to_builtins(self.trace),
+        }
