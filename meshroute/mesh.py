@@ -21,6 +21,9 @@ from meshroute.diagnostics import Diagnostic, ManifestError, Severity, in_order
 from meshroute.load import load_paths, load_text
 from meshroute.manifest import Resource
 from meshroute.manifest.istio import DestinationRule, VirtualService
+from meshroute.manifest.istio_gateway import Gateway
+from meshroute.manifest.istio_services import ServiceEntry, WorkloadEntry, WorkloadGroup
+from meshroute.manifest.istio_sidecar import Sidecar as SidecarResource
 from meshroute.manifest.kubernetes import Deployment, EndpointSlice, Namespace, Node, Pod, Service
 from meshroute.names import DEFAULT_NAMESPACE
 from meshroute.router import Router
@@ -63,7 +66,12 @@ class Mesh:
             namespaces=every(Namespace),
             cluster=config.cluster,
         )
-        said = [*diagnostics, *assumed, *check(self._registry, self._virtual_services, rules, config.domain)]
+        others = [
+            one
+            for one in resources
+            if isinstance(one, Gateway | ServiceEntry | SidecarResource | WorkloadEntry | WorkloadGroup)
+        ]
+        said = [*diagnostics, *assumed, *check(self._registry, self._virtual_services, rules, config.domain, others)]
         for draft in drafts:
             if isinstance(draft, VirtualService):
                 said += check_rules(draft)

@@ -8,7 +8,7 @@ Errors    none: the answer is diagnostics.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from meshroute.compile import wording
 from meshroute.compile.check_policy import check_policies
@@ -26,6 +26,9 @@ from meshroute.manifest.istio import (
     StringMatch,
     VirtualService,
 )
+from meshroute.manifest.istio_gateway import Gateway
+from meshroute.manifest.istio_services import ServiceEntry, WorkloadEntry, WorkloadGroup
+from meshroute.manifest.istio_sidecar import Sidecar
 from meshroute.match.re2 import Re2SyntaxError, compile_full
 from meshroute.names import Host, ascii_lower, wire
 from meshroute.table import REDIRECT_CODES
@@ -39,6 +42,7 @@ def check(
     virtual_services: Sequence[VirtualService],
     rules: Sequence[DestinationRule],
     domain: str,
+    others: Iterable[Gateway | ServiceEntry | Sidecar | WorkloadEntry | WorkloadGroup] = (),
 ) -> Iterator[Diagnostic]:
     """Everything worth saying, resource by resource."""
     lookup = DestinationRules(rules, domain)
@@ -47,6 +51,9 @@ def check(
     yield from _check_winners(virtual_services, registry, domain)
     for rule in rules:
         yield from _check_destination_rule(rule, registry, domain)
+    for other in others:
+        for path in not_acted_on(other.kind, other.spec):
+            yield wording.field_not_modelled(other.subject, path_text(path[-2:]), other.at("spec", *path))
 
 
 def _check_virtual_service(

@@ -50,6 +50,12 @@ ACTED_ON: Final[Mapping[str, Fields]] = {
         "subsets": {**_whole("name labels"), "trafficPolicy": _TRAFFIC_POLICY},
         "trafficPolicy": _TRAFFIC_POLICY,
     },
+    "Gateway": {},
+    "ServiceEntry": {},
+    "Sidecar": {},
+    "WorkloadEntry": {},
+    # By itself a group is no workload: nothing in it could change a decision.
+    "WorkloadGroup": _whole("metadata template probe"),
 }
 """By kind, from `spec` downwards."""
 

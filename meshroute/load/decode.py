@@ -506,6 +506,8 @@ class _View:
             self.say(Code.FIELD_VALUE, f"`{value}` is no finite number", path)
         elif kind == "too_long":
             self.say(Code.FIELD_VALUE, f"more than {context['max_length']} items", path)
+        elif kind == "too_short":
+            self.say(Code.FIELD_VALUE, f"fewer than {context['min_length']} items", path)
         else:
             self.say(Code.FIELD_VALUE, "this cannot be read", path)
 

@@ -13,23 +13,33 @@ from meshroute.manifest import (
     Deployment,
     DestinationRule,
     EndpointSlice,
+    Gateway,
     Namespace,
     Node,
     Pod,
     Resource,
     Service,
+    ServiceEntry,
+    Sidecar,
     VirtualService,
+    WorkloadEntry,
+    WorkloadGroup,
 )
 
 MODELS: Final[tuple[type[Resource], ...]] = (
     Deployment,
     DestinationRule,
     EndpointSlice,
+    Gateway,
     Namespace,
     Node,
     Pod,
     Service,
+    ServiceEntry,
+    Sidecar,
     VirtualService,
+    WorkloadEntry,
+    WorkloadGroup,
 )
 
 KINDS: Final[Mapping[tuple[str, str], type[Resource]]] = {

@@ -211,7 +211,12 @@ def _mappings(value: Any) -> Iterator[tuple[int, dict[str, Any]]]:
 _LABELS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     "Deployment": (("spec", "selector", "matchLabels"), ("spec", "template", "metadata", "labels")),
     "DestinationRule": (("spec", "workloadSelector", "matchLabels"),),
+    "Gateway": (("spec", "selector"),),
     "Service": (("spec", "selector"),),
+    "ServiceEntry": (("spec", "workloadSelector", "labels"),),
+    "Sidecar": (("spec", "workloadSelector", "labels"),),
+    "WorkloadEntry": (("spec", "labels"),),
+    "WorkloadGroup": (("spec", "metadata", "labels"), ("spec", "template", "labels")),
 }
 
 
@@ -223,6 +228,8 @@ def _label_maps(value: dict[str, Any]) -> Iterator[tuple[FieldPath, dict[str, An
     if type(spec) is dict:
         if kind == "DestinationRule":
             paths += [("spec", "subsets", number, "labels") for number, _ in _mappings(spec.get("subsets"))]
+        if kind == "ServiceEntry":
+            paths += [("spec", "endpoints", number, "labels") for number, _ in _mappings(spec.get("endpoints"))]
         if kind == "VirtualService":
             paths += [
                 ("spec", section, number, "match", item, "sourceLabels")

@@ -7,6 +7,9 @@ just as well as loaded: `VirtualService(metadata=ObjectMeta(name="front"), spec=
 from __future__ import annotations
 
 from meshroute.manifest.istio import DestinationRule, VirtualService
+from meshroute.manifest.istio_gateway import Gateway
+from meshroute.manifest.istio_services import ServiceEntry, WorkloadEntry, WorkloadGroup
+from meshroute.manifest.istio_sidecar import Sidecar
 from meshroute.manifest.kubernetes import Deployment, EndpointSlice, Namespace, Node, Pod, Service
 from meshroute.manifest.metadata import Duration, ObjectMeta, Resource
 
@@ -15,11 +18,16 @@ __all__ = [
     "DestinationRule",
     "Duration",
     "EndpointSlice",
+    "Gateway",
     "Namespace",
     "Node",
     "ObjectMeta",
     "Pod",
     "Resource",
     "Service",
+    "ServiceEntry",
+    "Sidecar",
     "VirtualService",
+    "WorkloadEntry",
+    "WorkloadGroup",
 ]

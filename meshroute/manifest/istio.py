@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field
 from pydantic import StrictBool as Bool
@@ -32,7 +32,7 @@ from meshroute.manifest.metadata import (
 )
 
 IstioVersion = Literal["networking.istio.io/v1", "networking.istio.io/v1beta1", "networking.istio.io/v1alpha3"]
-_VERSIONS = ("networking.istio.io/v1", "networking.istio.io/v1beta1", "networking.istio.io/v1alpha3")
+ISTIO_VERSIONS: Final = ("networking.istio.io/v1", "networking.istio.io/v1beta1", "networking.istio.io/v1alpha3")
 
 
 # Matching
@@ -326,7 +326,7 @@ class VirtualServiceSpec(Model):
 class VirtualService(Resource):
     """Istio's routing rules. Source: istio/api: networking/v1alpha3/virtual_service.proto."""
 
-    api_versions: ClassVar[tuple[str, ...]] = _VERSIONS
+    api_versions: ClassVar[tuple[str, ...]] = ISTIO_VERSIONS
 
     api_version: IstioVersion = "networking.istio.io/v1"
     kind: Literal["VirtualService"] = "VirtualService"
@@ -621,7 +621,7 @@ class DestinationRuleSpec(Model):
 class DestinationRule(Resource):
     """Istio's subsets and policies. Source: istio/api: networking/v1alpha3/destination_rule.proto."""
 
-    api_versions: ClassVar[tuple[str, ...]] = _VERSIONS
+    api_versions: ClassVar[tuple[str, ...]] = ISTIO_VERSIONS
 
     api_version: IstioVersion = "networking.istio.io/v1"
     kind: Literal["DestinationRule"] = "DestinationRule"

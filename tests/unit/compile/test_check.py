@@ -101,6 +101,44 @@ spec:
     - port: {number: 80}
       tls: {mode: DISABLE}  # <- field-not-modelled warning spec.trafficPolicy.portLevelSettings[0].tls
 """,
+    "field_not_modelled: in kinds that are read and not acted upon": ISTIO
+    + """\
+kind: ServiceEntry
+metadata: {name: a}
+spec:
+  hosts: [outside.example]  # <- field-not-modelled warning spec.hosts
+---
+"""
+    + ISTIO
+    + """\
+kind: Sidecar
+metadata: {name: a}
+spec:
+  egress: [{hosts: [./*]}]  # <- field-not-modelled warning spec.egress
+---
+"""
+    + ISTIO
+    + """\
+kind: Gateway
+metadata: {name: a}
+spec:
+  selector: {a: b}  # <- field-not-modelled warning spec.selector
+---
+"""
+    + ISTIO
+    + """\
+kind: WorkloadEntry
+metadata: {name: a}
+spec:
+  address: 10.0.0.1  # <- field-not-modelled warning spec.address
+---
+"""
+    + ISTIO
+    + """\
+kind: WorkloadGroup
+metadata: {name: a}
+spec: {template: {address: 10.0.0.1}}
+""",
     "regex_invalid": ROUTES
     + "spec:\n"
     + WEB

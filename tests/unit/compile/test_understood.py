@@ -10,10 +10,21 @@ from pydantic import BaseModel
 
 from meshroute.compile.understood import ACTED_ON, WHOLE, Fields, not_acted_on
 from meshroute.diagnostics import path_text
-from meshroute.manifest import DestinationRule, VirtualService
+from meshroute.load.kinds import MODELS
 from meshroute.manifest.istio import DestinationRuleSpec, VirtualServiceSpec
+from meshroute.manifest.istio_gateway import GatewaySpec
+from meshroute.manifest.istio_services import ServiceEntrySpec, WorkloadEntrySpec, WorkloadGroupSpec
+from meshroute.manifest.istio_sidecar import SidecarSpec
 
-SPECS: dict[str, type[BaseModel]] = {"VirtualService": VirtualServiceSpec, "DestinationRule": DestinationRuleSpec}
+SPECS: dict[str, type[BaseModel]] = {
+    "DestinationRule": DestinationRuleSpec,
+    "Gateway": GatewaySpec,
+    "ServiceEntry": ServiceEntrySpec,
+    "Sidecar": SidecarSpec,
+    "VirtualService": VirtualServiceSpec,
+    "WorkloadEntry": WorkloadEntrySpec,
+    "WorkloadGroup": WorkloadGroupSpec,
+}
 
 
 def model_in(annotation: Any) -> type[BaseModel] | None:
@@ -58,7 +69,8 @@ def test_every_field_of_the_list_exists(kind: str) -> None:
 
 
 def test_the_list_is_for_the_kinds_of_istio() -> None:
-    assert set(ACTED_ON) == {VirtualService.__name__, DestinationRule.__name__}
+    istio = {one.__name__ for one in MODELS if any("istio" in version for version in one.api_versions)}
+    assert set(ACTED_ON) == set(SPECS) == istio
     assert WHOLE == {}
 
 

@@ -589,6 +589,34 @@ class TestBounds:
         assert found.diagnostics[-1].message == "more than 1000 errors"
 
 
+_RESOLUTIONS = "`dns` is not one of `NONE`, `STATIC`, `DNS`, `DNS_ROUND_ROBIN` or `DYNAMIC_DNS`"
+ENTRY = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: a}\nspec: "
+
+
+@pytest.mark.parametrize(
+    ("spec", "message", "path"),
+    [
+        ("{hosts: []}", "fewer than 1 items", "spec.hosts"),
+        (f"{{hosts: [{', '.join(['a'] * 257)}]}}", "more than 256 items", "spec.hosts"),
+        ("{hosts: [a], ports: [{number: 0, name: a}]}", "`0` is less than 1", "spec.ports[0].number"),
+        ("{hosts: [a], resolution: dns}", _RESOLUTIONS, "spec.resolution"),
+        (
+            "{hosts: [a], workloadSelector: {}, endpoints: []}",
+            "at most one of `workloadSelector` or `endpoints` may be set: `workloadSelector` and `endpoints` are",
+            "spec",
+        ),
+        (
+            f"{{hosts: [a], endpoints: [{{ports: {{{', '.join(f'a{one}: 1' for one in range(129))}}}}}]}}",
+            "more than 128 items",
+            "spec.endpoints[0].ports",
+        ),
+    ],
+)
+def test_how_many_there_may_be(spec: str, message: str, path: str) -> None:
+    (problem,) = load(ENTRY + spec + "\n").diagnostics
+    assert (problem.message, problem.at.path, problem.severity) == (message, path, Severity.ERROR)
+
+
 def test_what_was_read_twice_is_equal() -> None:
     for text, kind in ((SERVICE, Service), (DR, DestinationRule)):
         first, second = (load(text).resources[0] for _ in range(2))

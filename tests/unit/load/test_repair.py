@@ -79,6 +79,27 @@ spec:
         front = only(load(HOSTS + "  - match: [{sourceLabels: {version: 1}}]\n"))
         assert front.spec.http[0].match[0].source_labels == {"version": "1"}
 
+    @pytest.mark.parametrize(
+        ("kind", "spec", "path"),
+        [
+            ("Gateway", "{selector: {a: 1}}", "spec.selector.a"),
+            ("Sidecar", "{workloadSelector: {labels: {a: 1}}}", "spec.workloadSelector.labels.a"),
+            ("WorkloadEntry", "{address: a, labels: {a: 1}}", "spec.labels.a"),
+            ("WorkloadGroup", "{template: {labels: {a: 1}}}", "spec.template.labels.a"),
+            ("WorkloadGroup", "{metadata: {labels: {a: 1}}, template: {}}", "spec.metadata.labels.a"),
+            (
+                "ServiceEntry",
+                "{hosts: [a], workloadSelector: {labels: {a: 1}}}",
+                "spec.workloadSelector.labels.a",
+            ),
+            ("ServiceEntry", "{hosts: [a], endpoints: [{labels: {a: 1}}]}", "spec.endpoints[0].labels.a"),
+        ],
+    )
+    def test_istio_s_other_kinds(self, kind: str, spec: str, path: str) -> None:
+        found = load(f"apiVersion: networking.istio.io/v1\nkind: {kind}\nmetadata: {{name: a}}\nspec: {spec}\n")
+        assert [(code, place.partition(" ")[2]) for code, place in said(found)] == [(Code.REPAIRED_LABEL_VALUE, path)]
+        assert len(found.resources) == 1
+
     @pytest.mark.parametrize("label", ["[1]", "{a: 1}"])
     def test_containers_are_left_alone(self, label: str) -> None:
         found = load(f"apiVersion: v1\nkind: Service\nmetadata: {{name: a, labels: {{version: {label}}}}}\n")

@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from meshroute.manifest import DestinationRule, ObjectMeta, VirtualService
+from meshroute.manifest import (
+    DestinationRule,
+    Gateway,
+    ObjectMeta,
+    Resource,
+    ServiceEntry,
+    Sidecar,
+    VirtualService,
+    WorkloadEntry,
+    WorkloadGroup,
+)
 from meshroute.manifest.istio import (
     ConsistentHashLB,
     HTTPBody,
@@ -19,6 +29,9 @@ from meshroute.manifest.istio import (
     StringMatch,
     VirtualServiceSpec,
 )
+from meshroute.manifest.istio_gateway import ServerTLSMode, ServerTLSSettings
+from meshroute.manifest.istio_services import Location, ReadinessProbe, Resolution, ServiceEntrySpec
+from meshroute.manifest.istio_sidecar import CaptureMode, OutboundMode, SidecarSpec
 from meshroute.manifest.metadata import Duration
 
 MATCH = {"exact": "a"}
@@ -193,25 +206,145 @@ DESTINATION_RULE: dict[str, Any] = {
     },
     "status": {},
 }
+SERVER_TLS: dict[str, Any] = {
+    "httpsRedirect": True,
+    "mode": "OPTIONAL_MUTUAL",
+    "serverCertificate": "a",
+    "privateKey": "b",
+    "caCertificates": "c",
+    "caCrl": "d",
+    "tlsCertificates": [{"serverCertificate": "e", "privateKey": "f", "caCertificates": "g"}],
+    "caCertCredentialName": "h",
+    "subjectAltNames": ["i"],
+    "insecureSkipVerify": False,
+    "verifyCertificateSpki": ["j"],
+    "verifyCertificateHash": ["k"],
+    "minProtocolVersion": "TLSV1_2",
+    "maxProtocolVersion": "TLS_AUTO",
+    "cipherSuites": ["l"],
+}
+GATEWAY: dict[str, Any] = {
+    "apiVersion": "networking.istio.io/v1alpha3",
+    "kind": "Gateway",
+    "metadata": {"name": "a"},
+    "spec": {
+        "servers": [
+            {
+                "port": {"number": 443, "protocol": "HTTPS", "name": "https", "targetPort": 8443},
+                "bind": "0.0.0.0",
+                "hosts": ["ns/*.example.com"],
+                "tls": SERVER_TLS,
+                "defaultEndpoint": "127.0.0.1:80",
+                "name": "first",
+            }
+        ],
+        "selector": {"istio": "ingressgateway"},
+    },
+    "status": {},
+}
+SIDECAR_PORT = {"number": 9080, "protocol": "HTTP", "name": "http", "targetPort": 80}
+SIDECAR: dict[str, Any] = {
+    "apiVersion": "networking.istio.io/v1beta1",
+    "kind": "Sidecar",
+    "metadata": {"name": "a"},
+    "spec": {
+        "workloadSelector": {"labels": {"app": "web"}},
+        "ingress": [
+            {
+                "port": SIDECAR_PORT,
+                "bind": "10.0.0.1",
+                "captureMode": "NONE",
+                "defaultEndpoint": "127.0.0.1:8080",
+                "tls": SERVER_TLS,
+                "connectionPool": POLICY["connectionPool"],
+            }
+        ],
+        "egress": [{"port": SIDECAR_PORT, "bind": "127.0.0.1", "captureMode": "IPTABLES", "hosts": ["./*", "~/*"]}],
+        "inboundConnectionPool": POLICY["connectionPool"],
+        "outboundTrafficPolicy": {"mode": "ALLOW_ANY", "egressProxy": DESTINATION},
+    },
+    "status": {},
+}
+WORKLOAD: dict[str, Any] = {
+    "address": "10.0.0.1",
+    "ports": {"http": 8080},
+    "labels": {"app": "web"},
+    "network": "n",
+    "locality": "a/b/c",
+    "weight": 3,
+    "serviceAccount": "s",
+}
+SERVICE_ENTRY: dict[str, Any] = {
+    "apiVersion": "networking.istio.io/v1",
+    "kind": "ServiceEntry",
+    "metadata": {"name": "a"},
+    "spec": {
+        "hosts": ["outside.example"],
+        "addresses": ["240.0.0.1", "10.0.0.0/8"],
+        "ports": [{"number": 80, "protocol": "HTTP", "name": "http", "targetPort": 8080}],
+        "location": "MESH_INTERNAL",
+        "resolution": "DNS_ROUND_ROBIN",
+        "endpoints": [WORKLOAD],
+        "exportTo": ["."],
+        "subjectAltNames": ["spiffe://a"],
+    },
+    "status": {},
+}
+WORKLOAD_ENTRY: dict[str, Any] = {
+    "apiVersion": "networking.istio.io/v1",
+    "kind": "WorkloadEntry",
+    "metadata": {"name": "a"},
+    "spec": WORKLOAD,
+    "status": {},
+}
+TIMES = dict.fromkeys(
+    ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"), 1
+)
+WORKLOAD_GROUP: dict[str, Any] = {
+    "apiVersion": "networking.istio.io/v1",
+    "kind": "WorkloadGroup",
+    "metadata": {"name": "a"},
+    "spec": {
+        "metadata": {"labels": {"app": "web"}, "annotations": {"b": "c"}},
+        "template": WORKLOAD,
+        "probe": {
+            **TIMES,
+            "httpGet": {
+                "path": "/",
+                "port": 80,
+                "host": "h",
+                "scheme": "HTTP",
+                "httpHeaders": [{"name": "a", "value": "b"}],
+            },
+        },
+    },
+    "status": {},
+}
+SAMPLES: list[tuple[type[Resource], dict[str, Any]]] = [
+    (VirtualService, VIRTUAL_SERVICE),
+    (DestinationRule, DESTINATION_RULE),
+    (Gateway, GATEWAY),
+    (Sidecar, SIDECAR),
+    (ServiceEntry, SERVICE_ENTRY),
+    (WorkloadEntry, WORKLOAD_ENTRY),
+    (WorkloadGroup, WORKLOAD_GROUP),
+]
 
 
 class TestSchema:
     """Every field that the CRD has is read, under its name, and written back as it was."""
 
-    @pytest.mark.parametrize(
-        ("model", "value"), [(VirtualService, VIRTUAL_SERVICE), (DestinationRule, DESTINATION_RULE)]
-    )
-    def test_everything(self, model: type[VirtualService | DestinationRule], value: dict[str, Any]) -> None:
+    @pytest.mark.parametrize(("model", "value"), SAMPLES)
+    def test_everything(self, model: type[Resource], value: dict[str, Any]) -> None:
         read = model.model_validate(value, by_alias=True, by_name=False)
         assert read.model_dump(mode="json", by_alias=True, exclude_unset=True, fallback=str) == value
 
-    @pytest.mark.parametrize(
-        ("model", "value"), [(VirtualService, VIRTUAL_SERVICE), (DestinationRule, DESTINATION_RULE)]
-    )
-    def test_the_sample_leaves_nothing_out(self, model: type[VirtualService | DestinationRule], value: Any) -> None:
+    @pytest.mark.parametrize(("model", "value"), SAMPLES)
+    def test_the_sample_leaves_nothing_out(self, model: type[Resource], value: Any) -> None:
         # Members of oneOf groups that the samples cannot hold at once; TestGroups has them.
         others = {"port", "bytes", "exponentialDelay", "grpcStatus", "http2Error", "simple", "httpHeaderName"}
         others |= {"useSourceIp", "httpQueryParameterName", "ringHash", "prefix", "regex"}
+        others |= {"credentialName", "credentialNames", "workloadSelector", "tcpSocket", "exec", "grpc"}
         full = model.model_validate(value).model_dump(mode="json", by_alias=True, fallback=str)
         left = _keys(full) - _keys(value)
         assert left <= others | {
@@ -246,6 +379,11 @@ class TestGroups:
             (ConsistentHashLB, {"httpHeaderName": "a"}, {"useSourceIp": False}),
             (ConsistentHashLB, {"httpCookie": {"name": "a"}}, {"httpQueryParameterName": "a"}),
             (ConsistentHashLB, {"ringHash": {}}, {"maglev": {}}),
+            (ServerTLSSettings, {"credentialName": ""}, {"credentialNames": ["a"]}),
+            (ServerTLSSettings, {"credentialName": "a"}, {"tlsCertificates": [{}]}),
+            (ServiceEntrySpec, {"hosts": ["a"], "endpoints": []}, {"hosts": ["a"], "workloadSelector": {}}),
+            (ReadinessProbe, {"httpGet": {"port": 1}}, {"tcpSocket": {"port": 1}}),
+            (ReadinessProbe, {"exec": {"command": ["a"]}}, {"grpc": {}}),
         ],
     )
     def test_two_are_refused(self, model: Any, one: dict[str, Any], other: dict[str, Any]) -> None:
@@ -257,7 +395,16 @@ class TestGroups:
         assert StringMatch() == StringMatch.model_validate({})
 
     def test_groups_name_fields(self) -> None:
-        for model in (StringMatch, HTTPRedirect, HTTPBody, LoadBalancerSettings, ConsistentHashLB):
+        for model in (
+            StringMatch,
+            HTTPRedirect,
+            HTTPBody,
+            LoadBalancerSettings,
+            ConsistentHashLB,
+            ServerTLSSettings,
+            ServiceEntrySpec,
+            ReadinessProbe,
+        ):
             aliases = {field.alias for field in model.model_fields.values()}
             assert all(set(group) <= aliases for group in model.one_of)
 
@@ -287,3 +434,35 @@ class TestPython:
     def test_ports_are_whole_numbers(self, value: object) -> None:
         with pytest.raises(ValidationError):
             HTTPRoute.model_validate({"match": [{"port": value}]})
+
+
+class TestServices:
+    """What the protobuf's defaults are, and the schema's numbers."""
+
+    def test_defaults(self) -> None:
+        entry = ServiceEntrySpec.model_validate({"hosts": ["a"], "ports": [{"number": 80, "name": "http"}]})
+        assert (entry.location, entry.resolution) == (Location.MESH_EXTERNAL, Resolution.NONE)
+        assert (entry.endpoints, entry.workload_selector, entry.ports[0].target_port) == (None, None, None)
+        assert ServerTLSSettings().mode is ServerTLSMode.PASSTHROUGH
+
+    def test_a_policy_without_a_mode_is_registry_only(self) -> None:
+        policy = SidecarSpec.model_validate({"outboundTrafficPolicy": {}}).outbound_traffic_policy
+        assert policy is not None
+        assert policy.mode is OutboundMode.REGISTRY_ONLY
+        assert SidecarSpec().outbound_traffic_policy is None
+
+    def test_listeners_are_captured_by_default(self) -> None:
+        (egress,) = SidecarSpec.model_validate({"egress": [{"hosts": ["./*"]}]}).egress
+        assert (egress.port, egress.capture_mode) == (None, CaptureMode.DEFAULT)
+
+    @pytest.mark.parametrize("number", [0, 65536, "80"])
+    def test_ports_of_entries(self, number: object) -> None:
+        for wrong in ({"number": number, "name": "a"}, {"number": 80, "name": "a", "targetPort": number}):
+            with pytest.raises(ValidationError):
+                ServiceEntrySpec.model_validate({"hosts": ["a"], "ports": [wrong]})
+        with pytest.raises(ValidationError):
+            ServiceEntrySpec.model_validate({"hosts": ["a"], "endpoints": [{"ports": {"a": number}}]})
+
+    def test_an_entry_needs_a_host(self) -> None:
+        with pytest.raises(ValidationError):
+            ServiceEntrySpec.model_validate({"hosts": []})
