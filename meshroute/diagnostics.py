@@ -56,6 +56,8 @@ class Code(StrEnum):
     REGEX_INVALID = "regex-invalid"
     RULE_UNREACHABLE = "rule-unreachable"
     RULE_EMPTY = "rule-empty"
+    RULE_DROPPED = "rule-dropped"
+    DELEGATE_UNKNOWN = "delegate-unknown"
     WEIGHT_IGNORED = "weight-ignored"
     WEIGHTS_UNUSABLE = "weights-unusable"
     HOST_UNKNOWN = "host-unknown"

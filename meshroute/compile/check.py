@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from meshroute.compile import wording
 from meshroute.compile.check_policy import check_policies
+from meshroute.compile.delegates import Delegates
 from meshroute.compile.destination import DestinationRules
 from meshroute.compile.istio import governs_mesh, in_order
 from meshroute.compile.registry import RegisteredService, Registry
@@ -46,8 +47,18 @@ def check(
 ) -> Iterator[Diagnostic]:
     """Everything worth saying, resource by resource."""
     lookup = DestinationRules(rules, domain)
+    delegates = Delegates(virtual_services)
+    named = {
+        (one.namespace, one.name)
+        for root in virtual_services
+        for rule in root.spec.http
+        if rule.delegate is not None and (one := delegates.of(root, rule)) is not None
+    }
     for virtual_service in virtual_services:
+        if not virtual_service.spec.hosts and (virtual_service.namespace, virtual_service.name) not in named:
+            yield wording.hosts_missing(virtual_service)
         yield from _check_virtual_service(virtual_service, registry, lookup, domain)
+        yield from _check_delegates(virtual_service, delegates)
     yield from _check_winners(virtual_services, registry, domain)
     for rule in rules:
         yield from _check_destination_rule(rule, registry, domain)
@@ -60,10 +71,6 @@ def _check_virtual_service(
     virtual_service: VirtualService, registry: Registry, lookup: DestinationRules, domain: str
 ) -> Iterator[Diagnostic]:
     subject = virtual_service.subject
-    if not virtual_service.spec.hosts:
-        yield wording.hosts_missing(virtual_service)
-    elif not governs_mesh(virtual_service):
-        yield wording.gateways_only(virtual_service)
     for path in not_acted_on(virtual_service.kind, virtual_service.spec):
         yield wording.field_not_modelled(subject, str(path[-1]), virtual_service.at("spec", *path))
     yield from check_rules(virtual_service)
@@ -75,6 +82,22 @@ def _check_virtual_service(
             yield from _check_destination(
                 virtual_service, one, ("http", number, "route", index), registry, lookup, domain
             )
+
+
+def _check_delegates(root: VirtualService, delegates: Delegates) -> Iterator[Diagnostic]:
+    """Rules that go on elsewhere, and nobody is there; and rules that do not go together with those that lead there."""
+    for number, rule in enumerate(root.spec.http):
+        if rule.delegate is None:
+            continue
+        at = root.at("spec", "http", number, "delegate")
+        delegate = delegates.of(root, rule) if root.spec.hosts else None
+        if delegate is None:
+            yield wording.delegate_unknown(root, rule.delegate, nested=not root.spec.hosts, at=at)
+            continue
+        taken = {one.path[1] for one in delegates.merged(root, rule, number, delegate)}
+        for index, one in enumerate(delegate.spec.http):
+            if index not in taken and one.delegate is None:
+                yield wording.rule_dropped(delegate, delegate.at("spec", "http", index), root, at)
 
 
 def check_rules(virtual_service: VirtualService) -> Iterator[Diagnostic]:

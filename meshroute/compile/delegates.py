@@ -70,7 +70,22 @@ class Delegates:
             if rule.delegate is None:
                 yield Rule(rule, root, ("http", number), tuple(_blocks(root, rule, number)), root)
             elif (delegate := self.of(root, rule)) is not None:
-                yield from _merged(root, rule, number, delegate)
+                yield from self.merged(root, rule, number, delegate)
+
+    @staticmethod
+    def merged(root: VirtualService, rule: HTTPRoute, number: int, delegate: VirtualService) -> Iterator[Rule]:
+        """The delegate's rules with what they take from the root's."""
+        above = tuple(_blocks(root, rule, number))
+        for index, one in enumerate(delegate.spec.http):
+            if one.delegate is not None:  # one level only
+                continue
+            blocks = merged_blocks(above, tuple(_blocks(delegate, one, index)))
+            if blocks is None:
+                continue
+            taken = {field: getattr(rule, field) for field in INHERITED if not getattr(one, field)}
+            mirrored_by = root if not (one.mirror or one.mirrors) else delegate
+            written = one.model_copy(update={"name": joined(rule.name, one.name), **taken})
+            yield Rule(written, delegate, ("http", index), blocks, mirrored_by)
 
 
 def _blocks(owner: VirtualService, rule: HTTPRoute, number: int) -> Iterator[Block]:
@@ -78,21 +93,6 @@ def _blocks(owner: VirtualService, rule: HTTPRoute, number: int) -> Iterator[Blo
         yield None, owner, ("http", number)
     for index, asked in enumerate(rule.match):
         yield asked, owner, ("http", number, "match", index)
-
-
-def _merged(root: VirtualService, rule: HTTPRoute, number: int, delegate: VirtualService) -> Iterator[Rule]:
-    """The delegate's rules with what they take from the root's."""
-    above = tuple(_blocks(root, rule, number))
-    for index, one in enumerate(delegate.spec.http):
-        if one.delegate is not None:  # one level only
-            continue
-        blocks = merged_blocks(above, tuple(_blocks(delegate, one, index)))
-        if blocks is None:
-            continue
-        taken = {field: getattr(rule, field) for field in INHERITED if not getattr(one, field)}
-        mirrored_by = root if not (one.mirror or one.mirrors) else delegate
-        written = one.model_copy(update={"name": joined(rule.name, one.name), **taken})
-        yield Rule(written, delegate, ("http", index), blocks, mirrored_by)
 
 
 def merged_blocks(above: Sequence[Block], below: Sequence[Block]) -> tuple[Block, ...] | None:

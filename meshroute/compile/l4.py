@@ -68,11 +68,11 @@ class ConnectionRules:
             for number, rule in enumerate(owner.spec.tls):
                 for index, asked in enumerate(rule.match):
                     key = frozenset(asked.sni_hosts), frozenset(asked.destination_subnets)
-                    if key in handled or not self._applies(asked, port):
+                    if key in handled or not self._applies(asked, owner, port):
                         continue
                     handled.add(key)
                     path: FieldPath = ("tls", number, "match", index)
-                    yield self._chain(
+                    yield self.chain(
                         owner, rule.route, path, port, asked.destination_subnets or networks, sni(asked.sni_hosts)
                     )
 
@@ -83,35 +83,36 @@ class ConnectionRules:
         for owner in virtual_services:
             for number, rule in enumerate(owner.spec.tcp):
                 path: FieldPath = ("tcp", number)
-                applying = [one for one in rule.match if self._applies(one, port)]
+                applying = [one for one in rule.match if self._applies(one, owner, port)]
                 if not rule.match or any(not one.destination_subnets for one in applying):
-                    yield self._chain(owner, rule.route, path, port, networks, ())
+                    yield self.chain(owner, rule.route, path, port, networks, ())
                     return
                 subnets = tuple(network for one in applying for network in one.destination_subnets)
                 if subnets:
-                    yield self._chain(owner, rule.route, path, port, subnets, ())
+                    yield self.chain(owner, rule.route, path, port, subnets, ())
                     if sorted(subnets) == sorted(networks):  # a second one for the same networks would be refused
                         return
         yield self._default(host, port, networks, ())
 
-    def _applies(self, asked: L4MatchAttributes | TLSMatchAttributes, port: int) -> bool:
+    def _applies(self, asked: L4MatchAttributes | TLSMatchAttributes, owner: VirtualService, port: int) -> bool:
         """The part of a match that is settled by who asks and where. Here all of it must hold, gateways included."""
         return (
             (not asked.port or asked.port == port)
-            and (not asked.gateways or not self.asker.gateways.isdisjoint(asked.gateways))
+            and (not asked.gateways or self.asker.stands_for(asked.gateways, owner))
             and is_subset_of(asked.source_labels, self.asker.labels)
             and (not asked.source_namespace or asked.source_namespace == self.asker.namespace)
         )
 
-    def _chain(
+    def chain(
         self,
         owner: VirtualService,
         destinations: Sequence[RouteDestination],
         path: FieldPath,
         port: int,
-        networks: tuple[str, ...],
-        names: tuple[str, ...],
+        networks: tuple[str, ...] = (),
+        names: tuple[str, ...] = (),
     ) -> Chain:
+        """The chain of one rule."""
         return Chain(
             self.forward(owner, destinations, port),
             rule=rule_ref(owner, path),

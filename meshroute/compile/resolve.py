@@ -59,6 +59,28 @@ def covers(host: str, name: str) -> bool:
     return name.removeprefix("*").endswith(host[1:])
 
 
+def matches(one: str, other: str) -> bool:
+    """Whether some name is one that both hosts stand for."""
+    return covers(one, other) or covers(other, one)
+
+
+def intersection(hosts: Sequence[str], others: Sequence[str]) -> list[str]:
+    """What both lists stand for: of each two that overlap the narrower, each once."""
+    found: dict[str, None] = {}
+    for one in hosts:
+        for other in others:
+            if covers(one, other):
+                found[other] = None
+            elif covers(other, one):
+                found[one] = None
+    return list(found)
+
+
+def names_for_namespace(hosts: Iterable[str], namespace: str) -> list[str]:
+    """Of hosts written `namespace/name`, the names that are for a namespace; those without a slash are for all."""
+    return [name for before, _, name in (one.rpartition("/") for one in hosts) if before in ("", "*", namespace)]
+
+
 def specificity(host: str) -> tuple[bool, int, str]:
     """A sort key: the smaller, the more specific. Exact before wildcard, then longer first, then byte order."""
     return is_wild(host), -len(host), host

@@ -9,7 +9,7 @@ Errors    none: what was wrong was diagnosed before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -17,7 +17,7 @@ import msgspec
 from meshroute.compile import actions
 from meshroute.compile.delegates import Delegates, Rule
 from meshroute.compile.destination import Effective, hash_policies, milliseconds
-from meshroute.compile.resolve import is_subset_of, resolve
+from meshroute.compile.resolve import gateway_name, is_subset_of, resolve
 from meshroute.compile.viewpoint import MeshConfig
 from meshroute.diagnostics import FieldPath, path_text
 from meshroute.manifest.istio import (
@@ -61,6 +61,10 @@ class Asker(msgspec.Struct, frozen=True):
     gateways: frozenset[str]
     labels: Mapping[str, str]
     namespace: str
+
+    def stands_for(self, gateways: Iterable[str], owner: VirtualService) -> bool:
+        """Whether one of the gateways that a resource names is its own."""
+        return any(gateway_name(one, owner.namespace) in self.gateways for one in gateways)
 
 
 def is_catch_all(route: Route) -> bool:
@@ -106,7 +110,7 @@ class Rules:
                 continue
             template = self._route(rule, port, tls=tls)
             for asked, owner, path in rule.blocks:
-                if asked is not None and not self._applies(asked, port):
+                if asked is not None and not self.applies(asked, owner, port):
                     continue
                 name = f"{written.name}.{asked.name}" if asked is not None and asked.name else written.name
                 routes.append(
@@ -121,12 +125,12 @@ class Rules:
                     return tuple(routes)
         return tuple(routes)
 
-    def _applies(self, asked: HTTPMatchRequest, port: int) -> bool:
+    def applies(self, asked: HTTPMatchRequest, owner: VirtualService, port: int) -> bool:
         """The part of a match that is settled by who asks and where, before any request is seen."""
         if asked.port and asked.port != port:
             return False
         if asked.gateways:  # with gateways named, labels and namespace of the source are not looked at
-            return not self.asker.gateways.isdisjoint(asked.gateways)
+            return self.asker.stands_for(asked.gateways, owner)
         return is_subset_of(asked.source_labels, self.asker.labels) and (
             not asked.source_namespace or asked.source_namespace == self.asker.namespace
         )

@@ -33,16 +33,20 @@ _AT_A_PORT: Final[Fields] = {"loadBalancer": WHOLE, "outlierDetection": _OUTLIER
 _TRAFFIC_POLICY: Final[Fields] = {**_AT_A_PORT, "portLevelSettings": {"port": WHOLE, **_AT_A_PORT}}
 ACTED_ON: Final[Mapping[str, Fields]] = {
     "VirtualService": {
-        **_whole("hosts gateways exportTo"),
+        **_whole("hosts gateways exportTo tls"),
+        "tcp": {
+            "match": _whole("destinationSubnets port sourceLabels sourceNamespace gateways"),
+            "route": WHOLE,
+        },
         "http": {
-            "name": WHOLE,
-            "match": _whole(
-                "name uri scheme method authority headers withoutHeaders queryParams ignoreUriCase port gateways"
-                " sourceLabels sourceNamespace"
+            **_whole(
+                "name match route redirect directResponse delegate rewrite timeout retries mirror mirrors"
+                " mirrorPercentage mirrorPercent mirror_percent corsPolicy headers"
             ),
-            "route": _whole("destination weight"),
-            "redirect": WHOLE,
-            "directResponse": {"status": WHOLE, "body": _whole("string")},
+            "fault": {
+                "delay": _whole("fixedDelay percent percentage"),
+                "abort": _whole("httpStatus grpcStatus percentage"),
+            },
         },
     },
     "DestinationRule": {

@@ -8,6 +8,7 @@ Inputs    made by the caller. Errors    ValueError for a policy that does not ex
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Literal
 
 import msgspec
@@ -28,6 +29,34 @@ class Sidecar(msgspec.Struct, frozen=True):
     locality: str = ""
 
 
+class Gateway(msgspec.Struct, frozen=True):
+    """The proxy at the edge that serves a Gateway: `namespace/name`, or a name in namespace `default`.
+
+    Other Gateways whose selectors take the same proxy are served with it. Who the proxy is, its pods say; where none
+    are given, it runs in the Gateway's namespace and has the labels of its selector. `namespace`, `labels` and
+    `locality` say otherwise.
+    """
+
+    name: str
+    namespace: str = ""
+    labels: Mapping[str, str] = {}
+    locality: str = ""
+
+
+class PathNormalization(StrEnum):
+    """How much paths are put in order before anything compares them."""
+
+    DEFAULT = "DEFAULT"
+    """As BASE."""
+    NONE = "NONE"
+    BASE = "BASE"
+    """Dot segments are resolved, `\\` is `/`, and what need not be escaped is not."""
+    MERGE_SLASHES = "MERGE_SLASHES"
+    """And several slashes are one."""
+    DECODE_AND_MERGE_SLASHES = "DECODE_AND_MERGE_SLASHES"
+    """And `%2F` and `%5C` are slashes."""
+
+
 class MeshConfig(msgspec.Struct, frozen=True):
     """What the operator sets for the whole mesh.
 
@@ -35,6 +64,7 @@ class MeshConfig(msgspec.Struct, frozen=True):
     going, `REGISTRY_ONLY` answers 502. `locality` holds for services of which no DestinationRule and no
     `trafficDistribution` says otherwise; None, like `enabled: false`, turns it off. `cluster` is the cluster's name, as
     a label of everything in it. `retries` holds for rules that say nothing of them; None is Istio's own default.
+    `paths` is how paths are put in order.
     """
 
     domain: str = CLUSTER_DOMAIN
@@ -42,6 +72,7 @@ class MeshConfig(msgspec.Struct, frozen=True):
     locality: LocalityLbSetting | None = LocalityLbSetting()
     cluster: str = CLUSTER_NAME
     retries: HTTPRetry | None = None
+    paths: PathNormalization = PathNormalization.DEFAULT
 
     def __post_init__(self) -> None:
         if self.outbound not in ("ALLOW_ANY", "REGISTRY_ONLY"):

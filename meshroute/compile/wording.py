@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from meshroute.diagnostics import Code, Diagnostic, Severity, SourceRef
-from meshroute.manifest.istio import DestinationRule, VirtualService
+from meshroute.manifest.istio import Delegate, DestinationRule, VirtualService
 from meshroute.manifest.kubernetes import Deployment, Pod, Service
 
 
@@ -49,7 +49,6 @@ def pod_address_assumed(pod: Pod) -> Diagnostic:
 _INSTEAD = {
     "workloadSelector": "the whole rule is left out",
     "redirectCode": "a proxy has no such redirect, and the rule is left out",
-    "delegate": "the rule is left out",
 }
 """What becomes of a field that is not merely passed over."""
 
@@ -252,21 +251,32 @@ def hosts_missing(virtual_service: VirtualService) -> Diagnostic:
     return Diagnostic(
         Code.HOSTS_MISSING,
         Severity.WARNING,
-        "a VirtualService without `hosts` is a delegate: it waits for another one to delegate to it, "
-        "and delegation is not yet acted upon",
+        "a VirtualService without `hosts` is a delegate, and no rule delegates to this one: it does nothing",
         virtual_service.at("spec"),
         virtual_service.subject,
+        help="name it in another one's rule, with `delegate`, or give it `hosts`",
     )
 
 
-def gateways_only(virtual_service: VirtualService) -> Diagnostic:
+def delegate_unknown(root: VirtualService, delegate: Delegate, *, nested: bool, at: SourceRef) -> Diagnostic:
+    name = f"{delegate.namespace or root.namespace}/{delegate.name}"
+    if nested:
+        message, help = "a delegate cannot delegate: the rule is left out", "write the rules here"
+    else:
+        message = f"no VirtualService `{name}` without `hosts` can be seen from here: the rule is left out"
+        help = "a delegate has no `hosts`, and its `exportTo` must not keep this namespace out"
+    return Diagnostic(Code.DELEGATE_UNKNOWN, Severity.WARNING, message, at, root.subject, help=help)
+
+
+def rule_dropped(delegate: VirtualService, at: SourceRef, root: VirtualService, leads: SourceRef) -> Diagnostic:
     return Diagnostic(
-        Code.VIRTUAL_SERVICE_IGNORED,
+        Code.RULE_DROPPED,
         Severity.WARNING,
-        "the VirtualService is bound to gateways only, and gateways are not yet acted upon: no sidecar looks at it",
-        virtual_service.at("spec", "gateways"),
-        virtual_service.subject,
-        help="add `mesh` to `gateways` to have sidecars follow it too",
+        f"what this rule asks does not go together with the rule of {root.subject} that leads here: it is left out",
+        at,
+        delegate.subject,
+        help="each of its matches must ask for less than one of the other's; patterns never do",
+        related=(leads,),
     )
 
 

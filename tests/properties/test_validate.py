@@ -313,16 +313,22 @@ SUMS = (
 
 MODEL = mr.Code.FIELD_NOT_MODELLED
 NOT_ACTED_ON = (
-    Slip("a timeout", "  - match:", "  - timeout: 5s\n    match:", MODEL, 0, "spec.http[0].timeout", WARNING),
-    Slip("retries", "  - match:", "  - retries: {attempts: 3}\n    match:", MODEL, 0, "spec.http[0].retries", WARNING),
-    Slip("a mirror", "  - match:", "  - mirror: {host: web}\n    match:", MODEL, 0, "spec.http[0].mirror", WARNING),
     Slip(
-        "headers of a destination",
-        "      weight: 40",
-        "      weight: 40\n      headers: {}",
+        "a delay that grows",
+        "  - match:",
+        "  - fault: {delay: {exponentialDelay: 5s}}\n    match:",
         MODEL,
-        1,
-        "spec.http[0].route[1].headers",
+        0,
+        "spec.http[0].fault.delay.exponentialDelay",
+        WARNING,
+    ),
+    Slip(
+        "an error of HTTP/2",
+        "  - match:",
+        "  - fault: {abort: {http2Error: REFUSED}}\n    match:",
+        MODEL,
+        0,
+        "spec.http[0].fault.abort.http2Error",
         WARNING,
     ),
     Slip(

@@ -83,12 +83,22 @@ spec: {containers: [{name: c}]}
     + "spec:\n"
     + WEB
     + """\
-  tls:  # <- field-not-modelled warning spec.tls
+  tls:
   - {match: [{sniHosts: [web]}], route: [{destination: {host: web}}]}
+  tcp:
+  - match:
+    - port: 80
+      sourceSubnet: 10.0.0.0/8  # <- field-not-modelled warning spec.tcp[0].match[0].sourceSubnet
+    route: [{destination: {host: web}}]
   http:
   - route: [{destination: {host: web}}]
-    timeout: 5s  # <- field-not-modelled warning spec.http[0].timeout
-    rewrite: {uri: /}  # <- field-not-modelled warning spec.http[0].rewrite
+    timeout: 5s
+    rewrite: {uri: /}
+    fault:
+      delay:
+        exponentialDelay: 5s  # <- field-not-modelled warning spec.http[0].fault.delay.exponentialDelay
+      abort:
+        http2Error: REFUSED  # <- field-not-modelled warning spec.http[0].fault.abort.http2Error
 """,
     "field_not_modelled: in a DestinationRule": RULE
     + """\
@@ -193,12 +203,13 @@ spec: {template: {address: 10.0.0.1}}
   - match: [{uri: {prefix: /}}]  # <- rule-unreachable warning spec.http[3]
     route: [{destination: {host: web}}]
 """,
-    "rule_unreachable: not after a delegate": ROUTES
+    "delegate_unknown": ROUTES
     + "spec:\n"
     + WEB
     + """\
   http:
-  - delegate: {name: other}  # <- field-not-modelled warning spec.http[0].delegate
+  - delegate:  # <- delegate-unknown warning spec.http[0].delegate
+      name: other
   - route: [{destination: {host: web}}]
 """,
     "weight_ignored": ROUTES
@@ -533,20 +544,6 @@ spec:
 spec:  # <- hosts-missing warning spec
 """
     + TO_WEB,
-    "gateways_only": ROUTES
-    + """\
-spec:
-  gateways: [edge]  # <- virtual-service-ignored warning spec.gateways
-  hosts: [web]
-"""
-    + TO_WEB,
-    "gateways_only: not with mesh": ROUTES
-    + """\
-spec:
-  gateways: [edge, mesh]
-"""
-    + WEB
-    + TO_WEB,
     "host_taken": ROUTES
     + "spec: {hosts: [outside.example, pay.bank.svc.cluster.local]}\n---\n"
     + ROUTES.replace("name: vs", "name: wt")
@@ -580,7 +577,7 @@ spec:
     + """\
 spec:
   hosts: [web]
-  tcp: [{route: [{destination: {host: web}}]}]  # <- field-not-modelled warning spec.tcp
+  tcp: [{route: [{destination: {host: web}}]}]
 """,
 }
 

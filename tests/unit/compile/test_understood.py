@@ -118,16 +118,15 @@ class TestWalk:
             {
                 "hosts": ["web"],
                 "http": [
-                    {"timeout": "5s", "route": [{"destination": {"host": "web"}}]},
-                    {"timeout": "5s", "retries": {}, "match": [{"statPrefix": "x"}]},
+                    {"fault": {"delay": {"exponentialDelay": "5s"}}, "route": [{"destination": {"host": "web"}}]},
+                    {"fault": {"delay": {"exponentialDelay": "5s"}, "abort": {"http2Error": "x"}}},
                 ],
             }
         )
         assert [path_text(path) for path in not_acted_on("VirtualService", spec)] == [
-            "http[0].timeout",
-            "http[1].match[0].statPrefix",
-            "http[1].timeout",
-            "http[1].retries",
+            "http[0].fault.delay.exponentialDelay",
+            "http[1].fault.delay.exponentialDelay",
+            "http[1].fault.abort.http2Error",
         ]
 
     def test_what_is_not_written_is_not_reported(self) -> None:
