@@ -544,6 +544,26 @@ spec:
 spec:  # <- hosts-missing warning spec
 """
     + TO_WEB,
+    "rule_dropped": ROUTES
+    + "spec:\n"
+    + WEB
+    + """\
+  http:
+  - delegate: {name: wt}
+    match: [{uri: {prefix: /a}}]
+---
+"""
+    + ROUTES.replace("name: vs", "name: wt")
+    + """\
+spec:
+  http:
+  - match: [{uri: {prefix: /a/b}}, {headers: {x: {exact: "1"}}}]
+    route: [{destination: {host: web}}]
+  - match: [{uri: {prefix: /b}}]  # <- rule-dropped warning spec.http[1]
+    route: [{destination: {host: web}}]
+  - delegate:  # <- delegate-unknown warning spec.http[2].delegate
+      name: vs
+""",
     "host_taken": ROUTES
     + "spec: {hosts: [outside.example, pay.bank.svc.cluster.local]}\n---\n"
     + ROUTES.replace("name: vs", "name: wt")
