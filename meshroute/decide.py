@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from meshroute.arrive import PATH_REFUSED, arrive
 from meshroute.balance import Around, Ask, Asked, ByLocality, ByZone, Pool, Target, View, settle
 from meshroute.balance.acceptable import refuse_what_a_proxy_would
 from meshroute.balance.request_key import NO_KEY, Key, hashed, request_key
@@ -24,11 +25,12 @@ from meshroute.decision import (
     NO_ROUTE,
     Decision,
     Failed,
+    Outcome,
     Redirected,
     Responded,
 )
 from meshroute.draws import KEY, PRIORITY, STREAM, Again, Drawn, Draws
-from meshroute.match.index import Found, HostIndex
+from meshroute.match.index import Found, HostIndex, RouteIndex
 from meshroute.match.listeners import Doors
 from meshroute.match.scan import first_failure
 from meshroute.names import ClusterName, EndpointKey
@@ -36,19 +38,24 @@ from meshroute.redirect import location
 from meshroute.request import Request
 from meshroute.state import CookieIssued, Effect, RequestStarted, State
 from meshroute.table import (
+    Arrival,
     Endpoint,
     Forward,
     HashOnCookie,
     HashPolicy,
     Health,
     OriginalDestination,
+    Portion,
     Redirect,
+    RequireTls,
     Respond,
     Route,
+    RouteMatch,
     RoutingTable,
     WeightedCluster,
 )
 from meshroute.trace import (
+    Arrived,
     ClusterDrawn,
     CookieMade,
     HostPicked,
@@ -63,6 +70,8 @@ from meshroute.trace import (
     RouteSkipped,
     Step,
     SubsetAsked,
+    TlsRequired,
+    TurnedAway,
     VirtualHostChosen,
 )
 
@@ -94,7 +103,12 @@ def decide(plan: Plan, request: Request, state: State, draws: Draws, tell: Tell 
         if plan.otherwise is None:
             return Decision(NO_ROUTE, request)
         return forward(plan, Going(request, None, plan.otherwise), state, draws, tell)
-    route = chosen_route(listener, request, tell)
+    if request.own_headers or listener.arrival is not None:
+        arrived = _arrive(listener, request, draws, tell)
+        if not isinstance(arrived, Request):
+            return Decision(arrived, request)
+        request = arrived
+    route = chosen_route(listener, request, draws, tell)
     if route is None:
         return Decision(NO_ROUTE, request)
     if isinstance(route.action, Respond):
@@ -109,27 +123,98 @@ def redirected(route: Route, action: Redirect, request: Request) -> Redirected:
     return Redirected(action.status, location(action, request, route.match.path))
 
 
-def chosen_route(listener: HostIndex, request: Request, tell: Tell | None = None) -> Route | None:
-    """The first route that matches, in the virtual host that the authority names."""
-    found = listener.find(request.authority)
+_AS_IT_IS: Final = Arrival()
+
+
+def arrived(listener: HostIndex, request: Request, draws: Drawn) -> Request | Outcome:
+    """The request as the listener's routes are asked with it; or what the client is told before any is."""
+    if not request.own_headers and listener.arrival is None:
+        return request
+    return arrive(request, listener.arrival or _AS_IT_IS, listener.port, draws)
+
+
+def _arrive(listener: HostIndex, request: Request, draws: Draws, tell: Tell | None) -> Request | Outcome:
+    found = arrived(listener, request, draws)
+    if tell is not None:
+        if isinstance(found, Request):
+            if found != request:
+                tell.append(Arrived(found.authority, found.path))
+        else:
+            tell.append(TurnedAway(found.details if isinstance(found, Failed) else PATH_REFUSED.details))
+    return found
+
+
+def chosen_route(listener: HostIndex, request: Request, draws: Drawn, tell: Tell | None = None) -> Route | None:
+    """The first route that matches, in the virtual host of the request; where that wants TLS, one that leads there."""
+    found = listener.of(request)
     if found is None:
         if tell is not None:
             tell.append(VirtualHostChosen(request.authority))
         return None
-    number = found.routes.first(request)
+    if found.host.require_tls is RequireTls.NONE and found.tree is None:  # nearly always
+        number = found.routes.first(request, draws)
+        if tell is not None:
+            tell.append(VirtualHostChosen(request.authority, found.host.name, found.domain))
+            _tell_routes(listener, found.routes, number, request, draws, tell)
+        return None if number is None else found.routes.routes[number]
     if tell is not None:
-        _tell_routes(found, number, request, tell)
-    return None if number is None else found.routes.routes[number]
+        tell.append(VirtualHostChosen(request.authority, found.host.name, found.domain))
+    if to_tls(found, request):
+        if tell is not None:
+            tell.append(TlsRequired(found.host.require_tls))
+        return tls_route(request)
+    routes = found.tree.routes(request, tell) if found.tree is not None else found.routes
+    if routes is None:
+        return None
+    number = routes.first(request, draws)
+    if tell is not None:
+        _tell_routes(listener, routes, number, request, draws, tell)
+    return None if number is None else routes.routes[number]
 
 
-def _tell_routes(found: Found, number: int | None, request: Request, tell: Tell) -> None:
-    tell.append(VirtualHostChosen(request.authority, found.host.name, found.domain))
-    for index, route in enumerate(found.routes.routes[:number]):
-        because = first_failure(route.match, request)
+def to_tls(found: Found, request: Request) -> bool:
+    """Whether the virtual host sends the request to TLS. None is from inside unless a proxy is told who is."""
+    return found.host.require_tls is not RequireTls.NONE and request.fields["x-forwarded-proto"] != ("https",)
+
+
+def tls_route(request: Request) -> Route:
+    """The route of a request that is sent to TLS: the same authority, port and path."""
+    return Route(RouteMatch(), Redirect(scheme="https", authority=request.authority))
+
+
+def possible_routes(listener: HostIndex, request: Request) -> list[tuple[Route | None, Portion | None]]:
+    """The routes that the draw `stream` chooses from, in order, each with the portion that it takes of the draws that
+    come to it; the last one, None where there is no route, takes all that is left."""
+    found = listener.of(request)
+    if found is None:
+        return [(None, None)]
+    if to_tls(found, request):
+        return [(tls_route(request), None)]
+    routes = found.tree.routes(request) if found.tree is not None else found.routes
+    if routes is None:
+        return [(None, None)]
+    if routes.portions is None:
+        number = routes.first(request)
+        return [(None if number is None else routes.routes[number], None)]
+    ways: list[tuple[Route | None, Portion | None]] = []
+    for number in routes.matching(request):
+        portion = routes.portions[number]
+        ways.append((routes.routes[number], portion))
+        if portion is None:
+            return ways
+    return [*ways, (None, None)]
+
+
+def _tell_routes(
+    listener: HostIndex, routes: RouteIndex, number: int | None, request: Request, draws: Drawn, tell: Tell
+) -> None:
+    stream = draws[STREAM] if routes.portions is not None else 0
+    for index, route in enumerate(routes.routes[:number]):
+        because = first_failure(route.match, request, stream, listener.ignore_parameters)
         assert because is not None, "the index passed over a route that matches"
         tell.append(RouteSkipped(index, route.name, route.rule, because))
     if number is not None:
-        route = found.routes.routes[number]
+        route = routes.routes[number]
         tell.append(RouteMatched(number, route.name, route.rule))
 
 
@@ -160,7 +245,11 @@ def retry(
     if started is None:
         raise ValueError("only a request that was forwarded to an endpoint of a cluster can be tried again")
     listener = plan.listeners.get(request.port)
-    route = chosen_route(listener, request) if listener is not None else None
+    route = None
+    if listener is not None:
+        again = arrived(listener, request, draws)
+        if isinstance(again, Request):
+            request, route = again, route_again(listener, again, before)
     action = route.action if route is not None else plan.otherwise
     chosen = [one for one in action.clusters if one.cluster == started.cluster] if isinstance(action, Forward) else []
     if not isinstance(action, Forward) or not chosen:
@@ -168,6 +257,12 @@ def retry(
     return _to_cluster(
         plan, Going(request, route, action, (*before.tried, started.endpoint)), chosen[0], state, draws, tell
     )
+
+
+def route_again(listener: HostIndex, request: Request, before: Decision) -> Route | None:
+    """The route of a decision: a proxy keeps it for all tries of a request, whatever they draw."""
+    ways = [route for route, _ in possible_routes(listener, request) if route is not None]
+    return next((one for one in ways if (one.name, one.rule) == (before.route, before.rule)), None)
 
 
 def _to_cluster(
