@@ -4,47 +4,34 @@ Source    spec/connect.md CONNECT-1 to CONNECT-5; envoyproxy/envoy: source/commo
 Inputs    a Plan, a connection, the state before it, and the draws that a proxy would make.
 Exactness as `decide`, whose second half this is: a cluster by weight, an endpoint by the cluster's policy. Only the
           client's address can be a key.
-Errors    none. A dead end is an outcome with status 0: the connection is closed.
+Errors    ValueError where a listener reads requests. A dead end is an outcome with status 0: the connection is closed.
 """
 
 from __future__ import annotations
 
-from typing import Final
-
 from meshroute.connection import Connected, Connection
-from meshroute.decide import Going, Plan, Tell, forward
-from meshroute.decision import CLOSED, NO_ROUTE, Decision, Failed
+from meshroute.decide import Plan, Tell, unread
+from meshroute.decision import NOT_TAKEN, Failed
 from meshroute.draws import Draws
 from meshroute.match.listeners import Reading
 from meshroute.request import Request
 from meshroute.state import State
-from meshroute.table import Chain, Route, RouteMatch
+from meshroute.table import Chain
 from meshroute.trace import ListenerChosen
-
-_EVERYTHING: Final = RouteMatch()
 
 
 def connect(plan: Plan, connection: Connection, state: State, draws: Draws, tell: Tell | None = None) -> Connected:
-    """Where the connection goes. Raises ValueError where a listener reads requests: ask `decide` about those."""
+    """Where the connection goes. Raises ValueError where the listener reads requests: ask `decide` about those."""
     door = plan.doors.find(connection.port, connection.destination_ip, connection.host)
     if tell is not None:
         tell.append(ListenerChosen(connection.port, door is not None))
-    if door is None:
-        if plan.otherwise is None:
-            return Connected(closed(NO_ROUTE), connection)
-        return _connected(plan, Chain(plan.otherwise), connection, state, draws, tell)
-    taker = door.taker(connection.destination_ip, connection.server_name)
-    if taker is None:
-        return Connected(closed(NO_ROUTE), connection)
-    if isinstance(taker, Reading):
-        raise ValueError(f"port {connection.port} reads requests: decide about a request, not about a connection")
-    return _connected(plan, taker, connection, state, draws, tell)
-
-
-def _connected(
-    plan: Plan, chain: Chain, connection: Connection, state: State, draws: Draws, tell: Tell | None
-) -> Connected:
-    decision = through(plan, chain, _as_request(connection), state, draws, tell)
+    chain: Chain | Failed | None = None
+    if door is not None:
+        taker = door.taker(connection.destination_ip or door.listener.address, connection.server_name)
+        if isinstance(taker, Reading):
+            raise ValueError(f"port {connection.port} reads requests: decide about a request, not about a connection")
+        chain = taker if taker is not None else NOT_TAKEN
+    decision = unread(plan, chain, _as_request(connection), state, draws, tell)
     return Connected(
         decision.outcome,
         connection,
@@ -55,23 +42,6 @@ def _connected(
         decision.endpoint,
         decision.effects,
     )
-
-
-def through(plan: Plan, chain: Chain, request: Request, state: State, draws: Draws, tell: Tell | None) -> Decision:
-    """The decision for a request that is in a connection which nobody reads."""
-    assert chain.forward is not None, "a chain that reads requests forwards nothing by itself"
-    route = Route(_EVERYTHING, chain.forward, chain.name, chain.rule)
-    decision = forward(plan, Going(request, route, chain.forward), state, draws, tell)
-    if isinstance(decision.outcome, Failed):
-        return Decision(
-            closed(decision.outcome), request, decision.route, decision.rule, decision.cluster, decision.subset
-        )
-    return decision
-
-
-def closed(why: Failed) -> Failed:
-    """A dead end of a connection: it is closed, and no answer is given."""
-    return CLOSED if why.flag == CLOSED.flag else Failed(0, why.flag, why.details)
 
 
 def _as_request(connection: Connection) -> Request:

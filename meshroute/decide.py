@@ -23,6 +23,8 @@ from meshroute.decision import (
     NO_CLUSTER,
     NO_HEALTHY_HOST,
     NO_ROUTE,
+    NOBODY_LISTENS,
+    NOT_TAKEN,
     Decision,
     Failed,
     Outcome,
@@ -31,14 +33,15 @@ from meshroute.decision import (
 )
 from meshroute.draws import KEY, PRIORITY, STREAM, Again, Drawn, Draws
 from meshroute.match.index import Found, HostIndex, RouteIndex
-from meshroute.match.listeners import Doors
+from meshroute.match.listeners import Doors, Reading
 from meshroute.match.scan import first_failure
-from meshroute.names import ClusterName, EndpointKey
+from meshroute.names import ClusterName, EndpointKey, ascii_lower, is_ip
 from meshroute.redirect import location
-from meshroute.request import Request
+from meshroute.request import Request, host_of
 from meshroute.state import CookieIssued, Effect, RequestStarted, State
 from meshroute.table import (
     Arrival,
+    Chain,
     Endpoint,
     Forward,
     HashOnCookie,
@@ -82,27 +85,41 @@ Tell = list[Step]
 class Plan:
     """A routing table made ready for deciding. Raises TableError for a table that a proxy would refuse."""
 
-    __slots__ = ("doors", "listeners", "otherwise", "targets")
+    __slots__ = ("doors", "otherwise", "targets")
 
     def __init__(self, table: RoutingTable) -> None:
         refuse_what_a_proxy_would(table)
         local = next((one.endpoints for one in table.clusters if one.name == table.local_cluster), None)
         around = Around(table.locality, tuple(one for one in local if one.priority == 0) if local is not None else None)
         self.doors: Final = Doors(table.listeners)
-        self.listeners: Final[Mapping[int, HostIndex]] = {one.port: HostIndex(one) for one in table.listeners}
         self.targets: Final[Mapping[ClusterName, Target]] = {one.name: Target(one, around) for one in table.clusters}
         self.otherwise: Final = Forward((WeightedCluster(table.otherwise),)) if table.otherwise else None
+
+    def taker(self, request: Request) -> HostIndex | Chain | Failed | None:
+        """Who takes the request's connection: virtual hosts, a chain that does not read it, nobody on a port that is
+        listened to (it is closed), or nobody at all (None)."""
+        plain = self.doors.plain
+        if plain is not None:
+            return plain.get(request.port)
+        name = request.looked_up or ascii_lower(host_of(request.authority))
+        door = self.doors.find(request.port, request.destination_ip, name)
+        if door is None:
+            return None
+        tls = request.scheme == "https"
+        said = name if tls and not is_ip(name.strip("[]")) else ""
+        taker = door.taker(request.destination_ip or door.listener.address, said, http=not tls)
+        if isinstance(taker, Reading):
+            return taker.hosts if tls or not taker.ends_tls else NOT_TAKEN
+        return taker if taker is not None else NOT_TAKEN
 
 
 def decide(plan: Plan, request: Request, state: State, draws: Draws, tell: Tell | None = None) -> Decision:
     """Where the request goes. With `tell`, every step is appended to it on the way."""
-    listener = plan.listeners.get(request.port)
+    listener = plan.taker(request)
     if tell is not None:
         tell.append(ListenerChosen(request.port, listener is not None))
-    if listener is None:
-        if plan.otherwise is None:
-            return Decision(NO_ROUTE, request)
-        return forward(plan, Going(request, None, plan.otherwise), state, draws, tell)
+    if not isinstance(listener, HostIndex):
+        return unread(plan, listener, request, state, draws, tell)
     if request.own_headers or listener.arrival is not None:
         arrived = _arrive(listener, request, draws, tell)
         if not isinstance(arrived, Request):
@@ -116,6 +133,38 @@ def decide(plan: Plan, request: Request, state: State, draws: Draws, tell: Tell 
     if isinstance(route.action, Redirect):
         return Decision(redirected(route, route.action, request), request, route.name, route.rule)
     return forward(plan, Going(request, route, route.action), state, draws, tell)
+
+
+def unread(
+    plan: Plan, taker: Chain | Failed | None, request: Request, state: State, draws: Draws, tell: Tell | None
+) -> Decision:
+    """Where a connection goes that nobody reads, whatever the request in it says."""
+    if isinstance(taker, Failed):
+        return Decision(taker, request)
+    going = passing(plan, taker, request)
+    if going is None:
+        return Decision(NOBODY_LISTENS, request)
+    decision = forward(plan, going, state, draws, tell)
+    return closed(decision) if isinstance(decision.outcome, Failed) else decision
+
+
+def passing(plan: Plan, chain: Chain | None, request: Request) -> Going | None:
+    """A request on its way through a chain, or where no listener is; None where nothing takes it."""
+    if chain is None:
+        return Going(request, None, plan.otherwise) if plan.otherwise is not None else None
+    assert chain.forward is not None, "a chain that reads requests forwards nothing by itself"
+    return Going(request, Route(EVERYTHING, chain.forward, chain.name, chain.rule), chain.forward)
+
+
+def closed(decision: Decision) -> Decision:
+    """A dead end of a connection: it is closed, and no answer is given."""
+    outcome = decision.outcome
+    if not isinstance(outcome, Failed):
+        return decision
+    return msgspec.structs.replace(decision, outcome=Failed(0, outcome.flag, outcome.details))
+
+
+EVERYTHING: Final = RouteMatch()
 
 
 def redirected(route: Route, action: Redirect, request: Request) -> Redirected:
@@ -244,9 +293,11 @@ def retry(
     started = before.started
     if started is None:
         raise ValueError("only a request that was forwarded to an endpoint of a cluster can be tried again")
-    listener = plan.listeners.get(request.port)
+    listener = plan.taker(request)
     route = None
-    if listener is not None:
+    if isinstance(listener, Chain) and (going := passing(plan, listener, request)) is not None:
+        route = going.route
+    elif isinstance(listener, HostIndex):
         again = arrived(listener, request, draws)
         if isinstance(again, Request):
             request, route = again, route_again(listener, again, before)

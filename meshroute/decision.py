@@ -51,6 +51,10 @@ FORWARDED = Forwarded()
 NO_ROUTE = Failed(404, "NR", "route_not_found")
 NO_CLUSTER = Failed(503, "NC", "cluster_not_found")
 NO_HEALTHY_HOST = Failed(503, "UH", "no_healthy_upstream")
+NOBODY_LISTENS = Failed(0, "-", "no_listener")
+"""The connection is refused: there is no listener for it."""
+NOT_TAKEN = Failed(0, "NR", "filter_chain_not_found")
+"""The connection is closed: the listener has no chain for it."""
 CLOSED = Failed(0, "UH", "no_healthy_upstream")
 """The connection is closed and no HTTP answer is given: what a port without HTTP rules does with nobody behind it."""
 

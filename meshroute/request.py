@@ -71,7 +71,8 @@ class Request(msgspec.Struct, frozen=True, eq=False):
     the scheme's own. `source_ip`, `source_port` and `destination_ip` are the connection's ends, empty or 0 where nobody
     knows them. `filter_state` is what the proxy's other filters noted about the request, by name; `metadata` what they
     noted as values, by the name of the filter, such as the claims of a token. `fragment` says that the path went on
-    with a `#`, which is cut. CONNECT has no path.
+    with a `#`, which is cut. CONNECT has no path. `looked_up` is the name by which the client found the address that it
+    connects to, where that is not the authority's.
 
     `plain_path`, `query`, `fields` and `own_headers` are derived: the path without its query, the query (None without
     `?`), the values of each header by lower-case name, `:method`, `:scheme`, `:authority`, `:path`, `host` and
@@ -90,6 +91,7 @@ class Request(msgspec.Struct, frozen=True, eq=False):
     filter_state: Mapping[str, str] = {}
     metadata: Mapping[str, Any] = {}
     fragment: bool = False
+    looked_up: str = ""
     plain_path: str = ""
     query: str | None = None
     fields: Mapping[str, tuple[str, ...]] = {}
@@ -115,6 +117,8 @@ class Request(msgspec.Struct, frozen=True, eq=False):
         for port in (self.port, self.source_port):
             if not 0 <= port <= 65535:
                 raise RequestError(f"port {port} is not between 1 and 65535")
+        looked_up = ascii_lower(self.looked_up)
+        force_setattr(self, "looked_up", "" if looked_up == ascii_lower(host_of(authority)) else looked_up)
         for side in (self.source_ip, self.destination_ip):
             if side and not is_ip(side):
                 raise RequestError(f"`{side}` is not an IP address")
@@ -177,6 +181,7 @@ class Request(msgspec.Struct, frozen=True, eq=False):
             source_port=source_port,
             filter_state={name: wire(value) for name, value in (filter_state or {}).items()},
             metadata=metadata or {},
+            looked_up=(parts.hostname or "") if hosts else "",
         )
 
     @property
@@ -198,6 +203,7 @@ class Request(msgspec.Struct, frozen=True, eq=False):
             tuple(sorted(self.filter_state.items())),
             msgspec.json.encode(self.metadata, order="deterministic") if self.metadata else b"",
             self.fragment,
+            self.looked_up,
         )
 
     def __eq__(self, other: object) -> bool:

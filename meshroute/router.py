@@ -12,6 +12,8 @@ from typing import Final
 from msgspec.structs import replace
 
 from meshroute.balance.outlier import Event
+from meshroute.connect import connect
+from meshroute.connection import Connected, Connection
 from meshroute.decide import Plan, decide, retry
 from meshroute.decision import Decision
 from meshroute.draws import Draws
@@ -84,6 +86,13 @@ class Router:
         turns takes all of them. Least request is answered for the requests in flight that the state has, in both.
         """
         return shares(self._plan, request, state, horizon)
+
+    def connect(self, connection: Connection, state: State = _FRESH, draws: Draws = _FIRST) -> Connected:
+        """Where a connection goes that nobody reads: TCP, or TLS that passes through. See `Connected`.
+
+        Raises ValueError where the proxy reads what comes: ask `decide` about a request.
+        """
+        return connect(self._plan, connection, state, draws)
 
     def explain(self, request: Request, state: State = _FRESH, draws: Draws = _FIRST) -> Decision:
         """The same decision, with every step that led to it in `trace`."""

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from meshroute.balance.outlier import Event
+from meshroute.connection import Connected, Connection
 from meshroute.decision import Decision
 from meshroute.draws import Draws
 from meshroute.request import Request
@@ -41,6 +42,12 @@ class Session:
         decision = self.router.decide(request, self._ledger.live, self._draws())
         self.apply(decision.effects)
         return decision
+
+    def connect(self, connection: Connection) -> Connected:
+        """The next connection; it counts as open until its `finished` effects are applied."""
+        connected = self.router.connect(connection, self._ledger.live, self._draws())
+        self.apply(connected.effects)
+        return connected
 
     def retry(self, request: Request, before: Decision) -> Decision:
         """The next try of a request of which `before` was the last, finished one; it counts as sent."""

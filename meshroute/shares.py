@@ -17,9 +17,29 @@ import msgspec
 
 from meshroute.balance import Odds, View, pools, span_chance
 from meshroute.balance.request_key import knows_its_ends, request_key
-from meshroute.decide import Plan, arrived, dead_end, original_destination, possible_routes, redirected, spans
-from meshroute.decision import FORWARDED, NO_CLUSTER, NO_ROUTE, Decision, Outcome, Responded
+from meshroute.decide import (
+    Plan,
+    arrived,
+    closed,
+    dead_end,
+    original_destination,
+    passing,
+    possible_routes,
+    redirected,
+    spans,
+)
+from meshroute.decision import (
+    FORWARDED,
+    NO_CLUSTER,
+    NO_ROUTE,
+    NOBODY_LISTENS,
+    Decision,
+    Failed,
+    Outcome,
+    Responded,
+)
 from meshroute.draws import Draws
+from meshroute.match.index import HostIndex
 from meshroute.request import Request
 from meshroute.residues import All, Taken, parted
 from meshroute.state import State
@@ -100,9 +120,17 @@ def shares(plan: Plan, request: Request, state: State, horizon: Horizon) -> Shar
 
 
 def _leaves(plan: Plan, request: Request, state: State, long_run: bool) -> Iterator[Leaf]:
-    listener = plan.listeners.get(request.port)
-    if listener is None:
-        yield from _of_action(plan, request, state, long_run, None, plan.otherwise, All())
+    listener = plan.taker(request)
+    if isinstance(listener, Failed):
+        yield Fraction(1), Decision(listener, request), False
+        return
+    if not isinstance(listener, HostIndex):
+        going = passing(plan, listener, request)
+        if going is None:
+            yield Fraction(1), Decision(NOBODY_LISTENS, request), False
+            return
+        for chance, decision, remembers in _of_action(plan, request, state, long_run, going.route, going.action, All()):
+            yield chance, closed(decision), remembers
         return
     here = arrived(listener, request, _NO_DRAWS)
     if not isinstance(here, Request):

@@ -34,9 +34,8 @@ def refuse_what_a_proxy_would(table: RoutingTable) -> None:
 
 
 def _listeners(table: RoutingTable) -> Iterator[str]:
-    for port, count in Counter(one.port for one in table.listeners).items():
-        if count > 1:
-            yield f"two listeners have the same port {port}"
+    plain = Counter(one.port for one in table.listeners if not one.address and not one.names)
+    yield from (f"two listeners have the same port {port}" for port, count in plain.items() if count > 1)
     for listener in table.listeners:
         for host in listener.virtual_hosts:
             for route in host.routes:

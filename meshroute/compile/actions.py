@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from meshroute.compile.destination import milliseconds
+from meshroute.compile.viewpoint import MeshConfig, PathNormalization
 from meshroute.manifest.istio import (
     CorsPolicy,
     HeaderOperations,
@@ -32,10 +33,14 @@ from meshroute.names import ascii_lower, wire
 from meshroute.table import (
     Abort,
     Append,
+    Arrival,
     Cors,
     Delay,
+    EscapedSlashes,
     Exact,
     Fault,
+    Forward,
+    HashOnHeader,
     HeaderChange,
     HeaderChanges,
     Pattern,
@@ -46,6 +51,7 @@ from meshroute.table import (
     Respond,
     Retries,
     RetryHosts,
+    VirtualHost,
 )
 
 DEFAULT_CONDITIONS: Final = (
@@ -71,6 +77,31 @@ GRPC: Final[Mapping[str, int]] = {
     )
 }
 """gRPC's statuses by name."""
+
+
+_PATHS: Final[Mapping[PathNormalization, Arrival]] = {
+    PathNormalization.NONE: Arrival(),
+    PathNormalization.DEFAULT: Arrival(normalize=True),
+    PathNormalization.BASE: Arrival(normalize=True),
+    PathNormalization.MERGE_SLASHES: Arrival(normalize=True, merge_slashes=True),
+    PathNormalization.DECODE_AND_MERGE_SLASHES: Arrival(
+        normalize=True, merge_slashes=True, escaped_slashes=EscapedSlashes.FORWARD
+    ),
+}
+REQUEST_ID: Final = "x-request-id"
+
+
+def arrival_of(config: MeshConfig, hosts: Iterable[VirtualHost], *, edge: bool = False) -> Arrival:
+    """What a proxy does to requests before it looks for a route. Every request gets an id; a table says so only where
+    some route asks for it, because making one takes time."""
+    routes = [route for host in hosts for route in host.routes]
+    asked = any(header.name == REQUEST_ID for route in routes for header in route.match.headers) or any(
+        isinstance(policy, HashOnHeader) and policy.name == REQUEST_ID
+        for route in routes
+        if isinstance(route.action, Forward)
+        for policy in route.action.hash_policies
+    )
+    return msgspec.structs.replace(_PATHS[config.paths], request_ids=asked, edge=edge)
 
 
 # Headers

@@ -160,15 +160,15 @@ def conflict(root: HTTPMatchRequest, leaf: HTTPMatchRequest) -> bool:
 def texts_conflict(root: StringMatch | None, leaf: StringMatch | None) -> bool:
     """Whether a text that satisfies the leaf's condition might not satisfy the root's, as far as anybody looks.
 
-    Two patterns are never compared: they conflict with whatever stands beside them.
+    Patterns are never compared: they conflict with whatever stands beside them. An empty text is no text here.
     """
     if root is None or leaf is None:
         return False
-    if root.regex is not None or leaf.regex is not None:
+    if root.regex or leaf.regex:
         return True
-    if root.exact is not None:
+    if root.exact:
         return leaf.exact != root.exact
-    if root.prefix is not None:
-        text = leaf.exact if leaf.exact is not None else leaf.prefix
-        return text is None or not text.startswith(root.prefix)
+    if root.prefix:
+        text = leaf.exact or leaf.prefix
+        return not text or not text.startswith(root.prefix)
     return True

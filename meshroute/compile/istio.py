@@ -193,7 +193,8 @@ class _View:
             if host not in served:
                 hosts.append(VirtualHost(f"{host}:{port}", domains.of(service), (self._default_route(host, port),)))
         hosts.sort(key=lambda one: one.name)
-        return Listener(port, (*hosts, self._everybody_else()))
+        hosts.append(self._everybody_else())
+        return Listener(port, tuple(hosts), arrival=actions.arrival_of(self.config, hosts))
 
     def _takes(
         self, virtual_service: VirtualService, governed: Mapping[Host, RegisteredService]

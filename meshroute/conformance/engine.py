@@ -48,6 +48,7 @@ from meshroute.table import (
     VirtualHost,
     WeightedCluster,
 )
+from meshroute.table.table import without_defaults
 
 Addresses = Sequence[tuple[str, int, int]]
 """Endpoints as (address, port, weight)."""
@@ -372,6 +373,13 @@ def _hash_policies(manifests: str, host: str, client: Mapping[str, Any] = _ANYBO
     ]
 
 
+def _routes(manifests: str, host: str, client: Mapping[str, Any] = _ANYBODY) -> list[dict[str, Any]]:
+    """The routes of a virtual host, without what is a default and without where they are written."""
+    hosts = [one for listener in _table(manifests, client).listeners for one in listener.virtual_hosts]
+    routes = next(one.routes for one in hosts if one.name == host)
+    return [{name: value for name, value in without_defaults(route).items() if name != "rule"} for route in routes]
+
+
 _FUNCTIONS: Mapping[str, Any] = {
     "xxh64": lambda text, seed=0: xxhash64(text.encode(), seed),
     "murmur64": lambda text: murmur64(text.encode()),
@@ -406,5 +414,6 @@ _FUNCTIONS: Mapping[str, Any] = {
     "locality_spread": _locality_spread,
     "compile_cluster": _cluster,
     "compile_hash_policies": _hash_policies,
+    "compile_routes": _routes,
     "canonical_table": lambda table: mr.RoutingTable.from_json(msgspec.json.encode(table)).to_json(),
 }

@@ -134,7 +134,7 @@ class _Names:
 class Doors:
     """All listeners of a table."""
 
-    __slots__ = ("_addressed", "_named", "_ports", "by_port")
+    __slots__ = ("_addressed", "_named", "_ports", "plain")
 
     def __init__(self, listeners: Iterable[Listener]) -> None:
         ports: dict[int, Door] = {}
@@ -152,8 +152,10 @@ class Doors:
         self._ports: Final = ports
         self._addressed: Final = addressed
         self._named: Final = named
-        self.by_port: Final = not addressed and not named
-        """Whether a port is all that anybody needs to know of a connection to find its listener."""
+        readers = {port: door.only.hosts for port, door in ports.items() if door.only is not None}
+        alone = not addressed and not named and len(readers) == len(ports)
+        self.plain: Final[Mapping[int, HostIndex] | None] = readers if alone else None
+        """The virtual hosts by port, where the port is all that anybody needs to know of a connection."""
 
     def find(self, port: int, destination_ip: str = "", host: str = "") -> Door | None:
         """The listener for a port, given the address that the client connects to, or else the name it looked up."""

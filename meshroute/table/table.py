@@ -36,7 +36,7 @@ class RoutingTable(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=
 
     def to_json(self) -> str:
         """The canonical form: keys sorted, defaults left out, two spaces of indent, a newline at the end."""
-        text = msgspec.json.encode(_without_defaults(self), order="sorted")
+        text = msgspec.json.encode(without_defaults(self), order="sorted")
         return msgspec.json.format(text, indent=2).decode() + "\n"
 
     @staticmethod
@@ -51,15 +51,15 @@ class RoutingTable(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=
 _DECODER = msgspec.json.Decoder(RoutingTable, strict=True)
 
 
-def _without_defaults(value: Any) -> Any:
+def without_defaults(value: Any) -> Any:
     """A value as JSON has it. msgspec's own `omit_defaults` leaves out what is the default, not what equals it."""
     if not isinstance(value, msgspec.Struct):
-        return [_without_defaults(one) for one in value] if isinstance(value, tuple) else value
+        return [without_defaults(one) for one in value] if isinstance(value, tuple) else value
     tag = value.__struct_config__.tag
     said: dict[str, Any] = {} if tag is None else {"type": tag}
     for field in msgspec.structs.fields(value):
         one = getattr(value, field.name)
         default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
         if one != default:
-            said[field.encode_name] = _without_defaults(one)
+            said[field.encode_name] = without_defaults(one)
     return said

@@ -57,7 +57,7 @@ class TestDecide1NoRoute:
         if sent.port == 80:
             assert (decision.outcome == Failed(404, "NR", "route_not_found")) == (not routed)
         elif not table.otherwise:
-            assert decision.outcome == Failed(404, "NR", "route_not_found")
+            assert decision.outcome == Failed(0, "-", "no_listener")
 
 
 class TestDecide2NoCluster:
