@@ -17,12 +17,13 @@ import msgspec
 
 from meshroute.balance import Odds, View, pools, span_chance
 from meshroute.balance.request_key import knows_its_ends, request_key
-from meshroute.decide import Plan, chosen_route, dead_end, original_destination, redirected, spans
-from meshroute.decision import FORWARDED, NO_CLUSTER, NO_ROUTE, Decision, Outcome, Responded
+from meshroute.decide import Plan, chosen_route, dead_end, original_destination, spans
+from meshroute.decision import FORWARDED, NO_CLUSTER, NO_ROUTE, Decision, Outcome
+from meshroute.doing import outcome_of
 from meshroute.draws import Draws
 from meshroute.request import Request
 from meshroute.state import State
-from meshroute.table import Action, Endpoint, Forward, OriginalDestination, Redirect, Respond, Route
+from meshroute.table import Action, Endpoint, Forward, OriginalDestination, Route
 
 Horizon: TypeAlias = Literal["next", "long-run"]
 _NO_DRAWS: Final = Draws()
@@ -104,12 +105,9 @@ def _leaves(plan: Plan, request: Request, state: State, long_run: bool) -> Itera
     if not found or action is None:
         yield Fraction(1), Decision(NO_ROUTE, request), False
         return
-    if isinstance(action, Respond):
-        yield Fraction(1), Decision(Responded(action.status, action.body), request, name, rule), False
-        return
-    if isinstance(action, Redirect):
+    if not isinstance(action, Forward):
         assert route is not None
-        yield Fraction(1), Decision(redirected(route, action, request), request, name, rule), False
+        yield Fraction(1), Decision(outcome_of(route, request), request, name, rule), False
         return
     for chosen, low, high, total in spans(action.clusters):
         chance, cluster = span_chance(low, high, total), chosen.cluster
