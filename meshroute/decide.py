@@ -8,15 +8,18 @@ Errors    none. What traffic meets (no route, no cluster, no healthy host) is an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, assert_never
 
 import msgspec
+from msgspec.structs import replace
 
 from meshroute.arrive import PATH_REFUSED, arrive
 from meshroute.balance import Around, Ask, Asked, ByLocality, ByZone, Pool, Target, View, settle
 from meshroute.balance.acceptable import refuse_what_a_proxy_would
 from meshroute.balance.request_key import NO_KEY, Key, hashed, request_key
+from meshroute.cors import NO_CALL, Call
 from meshroute.decision import (
     CLOSED,
     FORWARDED,
@@ -25,42 +28,65 @@ from meshroute.decision import (
     NO_ROUTE,
     NOBODY_LISTENS,
     NOT_TAKEN,
+    UNTOUCHED,
+    Copy,
     Decision,
     Failed,
     Outcome,
-    Redirected,
     Responded,
 )
-from meshroute.draws import KEY, PRIORITY, STREAM, Again, Drawn, Draws
+from meshroute.doing import (
+    Doing,
+    at_endpoint,
+    called,
+    drawing,
+    mirrored,
+    needs_doing,
+    outcome_of,
+    own_lines,
+)
+from meshroute.draws import FAULT_ABORT, FAULT_DELAY, KEY, PRIORITY, STREAM, Again, Drawn, Draws
+from meshroute.fault import NO_STRIKE, Strike, aborted, delayed, not_found, strike
+from meshroute.headers import Lines
 from meshroute.match.index import Found, HostIndex, RouteIndex
 from meshroute.match.listeners import Doors, Reading
 from meshroute.match.scan import first_failure
 from meshroute.names import ClusterName, EndpointKey, ascii_lower, is_ip
-from meshroute.redirect import location
-from meshroute.request import Request, host_of
+from meshroute.request import SINGLE_SLOT_HEADERS, Request, host_of
 from meshroute.state import CookieIssued, Effect, RequestStarted, State
 from meshroute.table import (
     Arrival,
     Chain,
+    Choice,
     Endpoint,
+    ExactMap,
+    Fault,
     Forward,
     HashOnCookie,
     HashPolicy,
     Health,
+    Listener,
+    Matcher,
+    Ordered,
     OriginalDestination,
     Portion,
+    PrefixMap,
     Redirect,
     RequireTls,
-    Respond,
     Route,
     RouteMatch,
     RoutingTable,
     WeightedCluster,
 )
 from meshroute.trace import (
+    Aborted,
     Arrived,
+    AuthorityRewritten,
     ClusterDrawn,
+    ClusterSaid,
     CookieMade,
+    Delayed,
+    HeadersChanged,
     HostPicked,
     HostRejected,
     HostsNarrowed,
@@ -68,6 +94,10 @@ from meshroute.trace import (
     KeyMissing,
     ListenerChosen,
     LocalityChosen,
+    Mirrored,
+    NumberSaid,
+    OriginAsked,
+    PathRewritten,
     PriorityChosen,
     RouteMatched,
     RouteSkipped,
@@ -81,11 +111,15 @@ from meshroute.trace import (
 Tell = list[Step]
 """Where the steps go when somebody wants to know; None when nobody does, and then telling costs nothing."""
 
+_identity: Final = object.__hash__
+"""Which route it is, of those that the listeners keep alive; routes themselves are compared by content, and that takes
+time."""
+
 
 class Plan:
     """A routing table made ready for deciding. Raises TableError for a table that a proxy would refuse."""
 
-    __slots__ = ("doors", "otherwise", "targets")
+    __slots__ = ("doings", "doors", "otherwise", "targets")
 
     def __init__(self, table: RoutingTable) -> None:
         refuse_what_a_proxy_would(table)
@@ -94,6 +128,9 @@ class Plan:
         self.doors: Final = Doors(table.listeners)
         self.targets: Final[Mapping[ClusterName, Target]] = {one.name: Target(one, around) for one in table.clusters}
         self.otherwise: Final = Forward((WeightedCluster(table.otherwise),)) if table.otherwise else None
+        self.doings: Final[Mapping[int, Doing]] = {
+            _identity(route): Doing(route) for route in every_route(table.listeners) if needs_doing(route)
+        }
 
     def taker(self, request: Request) -> HostIndex | Chain | Failed | None:
         """Who takes the request's connection: virtual hosts, a chain that does not read it, nobody on a port that is
@@ -113,6 +150,30 @@ class Plan:
         return taker if taker is not None else NOT_TAKEN
 
 
+def every_route(listeners: Iterable[Listener]) -> Iterator[Route]:
+    """The routes of every virtual host, and those that its matcher leads to."""
+    for listener in listeners:
+        for host in (*listener.virtual_hosts, *(host for chain in listener.chains for host in chain.virtual_hosts)):
+            yield from host.routes
+            if host.matcher is not None:
+                yield from _led_to(host.matcher)
+
+
+def _led_to(matcher: Matcher) -> Iterator[Route]:
+    match matcher:
+        case Choice(routes):
+            yield from routes
+            return
+        case ExactMap(_, table, otherwise) | PrefixMap(_, table, otherwise):
+            below = list(table.values())
+        case Ordered(cases, otherwise):
+            below = [led for _, led in cases]
+        case _:
+            assert_never(matcher)
+    for one in (*below, *([otherwise] if otherwise is not None else [])):
+        yield from _led_to(one)
+
+
 def decide(plan: Plan, request: Request, state: State, draws: Draws, tell: Tell | None = None) -> Decision:
     """Where the request goes. With `tell`, every step is appended to it on the way."""
     listener = plan.taker(request)
@@ -128,11 +189,14 @@ def decide(plan: Plan, request: Request, state: State, draws: Draws, tell: Tell 
     route = chosen_route(listener, request, draws, tell)
     if route is None:
         return Decision(NO_ROUTE, request)
-    if isinstance(route.action, Respond):
-        return Decision(Responded(route.action.status, route.action.body), request, route.name, route.rule)
-    if isinstance(route.action, Redirect):
-        return Decision(redirected(route, route.action, request), request, route.name, route.rule)
-    return forward(plan, Going(request, route, route.action), state, draws, tell)
+    doing = plan.doings.get(_identity(route))
+    if doing is not None:
+        return _do(plan, doing, request, state, draws, tell)
+    if isinstance(route.action, Forward):
+        return forward(plan, Going(request, route, route.action), state, draws, tell)
+    outcome = outcome_of(route, request)
+    lines = own_lines(route, request, outcome)
+    return Decision(outcome, request, route.name, route.rule, response_headers=lines, matched=route)
 
 
 def unread(
@@ -167,9 +231,113 @@ def closed(decision: Decision) -> Decision:
 EVERYTHING: Final = RouteMatch()
 
 
-def redirected(route: Route, action: Redirect, request: Request) -> Redirected:
-    """What the client is told."""
-    return Redirected(action.status, location(action, request, route.match.path))
+def _do(plan: Plan, doing: Doing, request: Request, state: State, draws: Draws, tell: Tell | None) -> Decision:
+    """A route that does more than to send a request to a host: what stands before it, what it changes, its copies."""
+    route = doing.route
+    action = route.action
+    going = Going(request, route, action) if isinstance(action, Forward) else None
+    chosen = None
+    if going is not None:
+        going, chosen = _choose(going, draws, tell)
+    call = doing.call(request)
+    if tell is not None and call is not NO_CALL:
+        tell.append(OriginAsked(request.fields["origin"][0], bool(call.lines), call.answered))
+    if call.answered:
+        return Decision(Responded(200), request, route.name, route.rule, response_headers=call.lines, matched=route)
+    struck = strike(route.fault, draws) if route.fault is not None else NO_STRIKE
+    if tell is not None and route.fault is not None:
+        _tell_strike(route.fault, struck, draws, tell)
+    cluster = chosen.cluster if chosen is not None and chosen.cluster in plan.targets else ""
+    outcome: Outcome | None = None
+    if struck.abort is not None:
+        outcome = aborted(struck)
+    elif going is None:
+        outcome = outcome_of(route, request)
+    elif not cluster:
+        assert isinstance(action, Forward)
+        outcome = not_found(action.not_found, struck.delay)
+    if outcome is not None or going is None or chosen is None:
+        assert outcome is not None
+        lines = doing.said(request, outcome, chosen, cluster, struck.delay, call)
+        name = chosen.cluster or None if chosen is not None else None
+        return Decision(
+            outcome, request, route.name, route.rule, name, response_headers=lines, delay=struck.delay, matched=route
+        )
+    return _send(plan, doing, going, chosen, state, draws, struck.delay, call, tell)
+
+
+def _choose(going: Going, draws: Draws, tell: Tell | None) -> tuple[Going, WeightedCluster]:
+    """The cluster, by whatever number chooses it, and by name."""
+    action, request = going.action, going.request
+    entry, number = 0, 0
+    if len(action.clusters) > 1:
+        number, source = drawing(action, request, draws)
+        if tell is not None and source != STREAM:
+            tell.append(NumberSaid(source, number))
+        entry = _draw_cluster(action.clusters, number, tell)
+    chosen = called(action.clusters[entry], request)
+    if tell is not None and chosen.header:
+        tell.append(ClusterSaid(chosen.header, chosen.cluster))
+    return replace(going, drawn=number, entries=(entry,)), chosen
+
+
+def _send(
+    plan: Plan,
+    doing: Doing,
+    going: Going,
+    chosen: WeightedCluster,
+    state: State,
+    draws: Draws,
+    delay: int,
+    call: Call,
+    tell: Tell | None,
+) -> Decision:
+    """A request on its way to a cluster that there is: changed, sent, copied."""
+    request, action = going.request, going.action
+    sent = doing.sent(action, chosen, request)
+    if tell is not None:
+        _tell_changes(request, sent, tell)
+    found = _to_cluster(plan, replace(going, request=sent), chosen, state, draws, tell)
+    if isinstance(found.outcome, Failed):
+        outcome = delayed(found.outcome, delay)
+        lines = doing.said(sent, outcome, chosen, chosen.cluster, delay, call)
+        return replace(found, outcome=outcome, response_headers=lines, delay=delay)
+    copies: list[Copy] = []
+    effects = found.effects
+    if action.mirrors:
+        state = state.after(effects)
+        for number, mirror, cluster, copied in mirrored(action, sent, draws):
+            copy = _copy(plan, cluster, copied, state, Again(draws, f"mirror.{number}"))
+            if tell is not None:
+                draw = draws[STREAM] % mirror.portion.denominator
+                tell.append(Mirrored(cluster, mirror.portion, draw, copy[0].key if copy is not None else None))
+            if copy is not None:
+                copies.append(Copy(cluster, copy[0], copied))
+                effects += copy[1]
+                state = state.after(copy[1])
+    if found.endpoint is not None:
+        sent = at_endpoint(action, sent, found.endpoint)
+    return replace(
+        found,
+        request=sent,
+        effects=effects,
+        delay=delay,
+        mirrors=tuple(copies),
+        edits=doing.edits(chosen, call),
+    )
+
+
+def _copy(
+    plan: Plan, cluster: ClusterName, copied: Request, state: State, draws: Drawn
+) -> tuple[Endpoint, tuple[Effect, ...]] | None:
+    """Where a copy goes, and what that leaves behind; None for nowhere. Nothing of the route counts: no key, no
+    metadata."""
+    target = plan.targets.get(cluster)
+    if target is None or isinstance(target.cluster.policy, OriginalDestination):
+        return None  # a copy has no connection, and so no address that it was going to
+    alone = Forward((WeightedCluster(cluster),))
+    picked = _pick(target.asked(state, alone, alone.clusters[0]), NO_KEY, state, draws, 0, None)
+    return None if picked is None else (picked.pool.placed[picked.number].endpoint, picked.effects)
 
 
 _AS_IT_IS: Final = Arrival()
@@ -274,46 +442,74 @@ class Going(msgspec.Struct, frozen=True, gc=False):
     route: Route | None
     action: Forward
     tried: tuple[EndpointKey, ...] = ()
+    drawn: int = 0
+    entries: tuple[int, ...] = ()
 
 
 def forward(plan: Plan, going: Going, state: State, draws: Draws, tell: Tell | None) -> Decision:
     """A cluster by weight, then an endpoint by the cluster's policy."""
     clusters = going.action.clusters
-    chosen = _draw_cluster(clusters, draws[STREAM], tell) if len(clusters) > 1 else clusters[0]
-    return _to_cluster(plan, going, chosen, state, draws, tell)
+    if len(clusters) == 1:
+        return _to_cluster(plan, going, clusters[0], state, draws, tell)
+    number = draws[STREAM]
+    entry = _draw_cluster(clusters, number, tell)
+    going = Going(going.request, going.route, going.action, (), number, (entry,))
+    return _to_cluster(plan, going, clusters[entry], state, draws, tell)
 
 
 def retry(
     plan: Plan, request: Request, before: Decision, state: State, draws: Draws, tell: Tell | None = None
 ) -> Decision:
-    """The next try of a request that was forwarded and failed: the same route, the same cluster, a new pick.
+    """The next try of a request that was forwarded and failed: the same route, the same cluster unless the route draws
+    it anew, a new pick. Nothing is changed about the request again, and no copies are sent.
 
     Raises ValueError for a decision that forwarded nothing.
     """
     started = before.started
     if started is None:
         raise ValueError("only a request that was forwarded to an endpoint of a cluster can be tried again")
-    listener = plan.taker(request)
-    route = None
-    if isinstance(listener, Chain) and (going := passing(plan, listener, request)) is not None:
-        route = going.route
-    elif isinstance(listener, HostIndex):
-        again = arrived(listener, request, draws)
-        if isinstance(again, Request):
-            request, route = again, route_again(listener, again, before)
-    action = route.action if route is not None else plan.otherwise
-    chosen = [one for one in action.clusters if one.cluster == started.cluster] if isinstance(action, Forward) else []
-    if not isinstance(action, Forward) or not chosen:
+    route = before.matched
+    action = plan.otherwise if route is None else route.action
+    if not isinstance(action, Forward) or (request.method, request.port) != (
+        before.request.method,
+        before.request.port,
+    ):
         raise ValueError(f"this request does not go to `{started.cluster}`: it is not the one that was decided")
-    return _to_cluster(
-        plan, Going(request, route, action, (*before.tried, started.endpoint)), chosen[0], state, draws, tell
-    )
+    entry, entries = before.entries[-1] if before.entries else 0, before.entries
+    refresh = action.retries is not None and action.retries.refresh_cluster and len(action.clusters) > 1
+    if refresh:
+        entry, entries = _draw_another(action.clusters, before, tell)
+    chosen = called(action.clusters[entry], before.request)
+    if not refresh:
+        chosen = replace(chosen, cluster=started.cluster)
+    tried = (*before.tried, started.endpoint)
+    going = Going(before.request, route, action, tried, before.drawn, entries)
+    doing = plan.doings.get(_identity(route)) if route is not None else None
+    if chosen.cluster in plan.targets:
+        found = _to_cluster(plan, going, chosen, state, draws, tell)
+    else:
+        # A cluster that is drawn anew and is not there is as good as one without hosts.
+        found = Decision(NO_HEALTHY_HOST, before.request, before.route, before.rule, chosen.cluster, tried=tried)
+    if doing is None:
+        return found
+    call = Call(False, before.edits.lines)
+    if isinstance(found.outcome, Failed):
+        outcome = delayed(found.outcome, before.delay)
+        lines = doing.said(found.request, outcome, chosen, chosen.cluster, before.delay, call)
+        return replace(found, outcome=outcome, response_headers=lines, delay=before.delay)
+    sent = at_endpoint(action, found.request, found.endpoint) if found.endpoint is not None else found.request
+    return replace(found, request=sent, delay=before.delay, edits=doing.edits(chosen, call))
 
 
-def route_again(listener: HostIndex, request: Request, before: Decision) -> Route | None:
-    """The route of a decision: a proxy keeps it for all tries of a request, whatever they draw."""
-    ways = [route for route, _ in possible_routes(listener, request) if route is not None]
-    return next((one for one in ways if (one.name, one.rule) == (before.route, before.rule)), None)
+def _draw_another(
+    clusters: Sequence[WeightedCluster], before: Decision, tell: Tell | None
+) -> tuple[int, tuple[int, ...]]:
+    """One of the clusters that were not tried in this round, by the same number; then a new round begins."""
+    left = [number for number in range(len(clusters)) if number not in before.entries]
+    if not sum(clusters[number].weight for number in left):
+        left = list(range(len(clusters)))
+    entry = left[_draw_cluster([clusters[number] for number in left], before.drawn, tell)]
+    return entry, ((*before.entries, entry) if len(left) < len(clusters) else (entry,))
 
 
 def _to_cluster(
@@ -323,13 +519,29 @@ def _to_cluster(
     request, route, action, tried = going.request, going.route, going.action, going.tried
     name, rule = (route.name, route.rule) if route is not None else ("", None)
     cluster = chosen.cluster
+    drawn, entries = going.drawn, going.entries
     target = plan.targets.get(cluster)
     if target is None:
-        return Decision(NO_CLUSTER, request, name, rule, cluster, tried=tried)
+        return Decision(NO_CLUSTER, request, name, rule, cluster, tried=tried, matched=route)
     subset = target.cluster.subset or None
     if isinstance(target.cluster.policy, OriginalDestination):
         there = original_destination(request)
-        return Decision(FORWARDED, request, name, rule, cluster, subset, there, tried=tried)
+        return Decision(
+            FORWARDED,
+            request,
+            name,
+            rule,
+            cluster,
+            subset,
+            there,
+            (),
+            (),
+            (),
+            tried,
+            matched=route,
+            drawn=drawn,
+            entries=entries,
+        )
     key = request_key(action.hash_policies, request, draws) if target.hashes else NO_KEY
     if tell is not None and target.hashes:
         _tell_key(action.hash_policies, request, key, draws, tell)
@@ -339,13 +551,33 @@ def _to_cluster(
     else:
         picked = _pick(parts, key, state, draws, 0, tell)
     if picked is None:
-        return Decision(dead_end(route), request, name, rule, cluster, subset, tried=tried)
+        end = dead_end(route)
+        lines = own_lines(route, request, end) if route is not None else ()
+        return Decision(end, request, name, rule, cluster, subset, None, (), (), lines, tried, matched=route)
     endpoint, effects = picked.pool.placed[picked.number].endpoint, picked.effects
-    if not key.cookies:
-        return Decision(FORWARDED, request, name, rule, cluster, subset, endpoint, effects, tried=tried)
-    effects += tuple(CookieIssued(one.name, one.value) for one in key.cookies)
-    lines = tuple(("set-cookie", one.line) for one in key.cookies)
-    return Decision(FORWARDED, request, name, rule, cluster, subset, endpoint, effects, (), lines, tried)
+    lines = ()
+    if key.cookies:
+        effects += tuple(CookieIssued(one.name, one.value) for one in key.cookies)
+        lines = tuple(("set-cookie", one.line) for one in key.cookies)
+    return Decision(
+        FORWARDED,
+        request,
+        name,
+        rule,
+        cluster,
+        subset,
+        endpoint,
+        effects,
+        (),
+        lines,
+        tried,
+        0,
+        (),
+        UNTOUCHED,
+        route,
+        drawn,
+        entries,
+    )
 
 
 _NOTHING: Final[tuple[Effect, ...]] = ()
@@ -465,15 +697,32 @@ def spans(clusters: Sequence[WeightedCluster]) -> Iterator[tuple[WeightedCluster
         yield one, low, high, total
 
 
-def _draw_cluster(clusters: Sequence[WeightedCluster], draw: int, tell: Tell | None) -> WeightedCluster:
-    """The cluster into whose span the draw falls."""
-    for one, low, high, total in spans(clusters):
+def _draw_cluster(clusters: Sequence[WeightedCluster], draw: int, tell: Tell | None) -> int:
+    """The number of the cluster into whose span the draw falls."""
+    for number, (one, low, high, total) in enumerate(spans(clusters)):
         point = draw % total
         if point < high:
             if tell is not None:
                 tell.append(ClusterDrawn(one.cluster, draw, total, point, low, high))
-            return one
+            return number
     raise AssertionError("a point below the total lies in no span")
+
+
+def _tell_strike(fault: Fault, struck: Strike, draws: Draws, tell: Tell) -> None:
+    if struck.delay and fault.delay is not None:
+        tell.append(Delayed(struck.delay, draws[FAULT_DELAY], fault.delay.portion))
+    if struck.abort is not None:
+        tell.append(Aborted(struck.abort.status, draws[FAULT_ABORT], struck.abort.portion))
+
+
+def _tell_changes(request: Request, sent: Request, tell: Tell) -> None:
+    if sent.authority != request.authority:
+        tell.append(AuthorityRewritten(request.authority, sent.authority))
+    if sent.path != request.path:
+        tell.append(PathRewritten(request.path, sent.path))
+    before, after = (Counter(Lines(one.headers, SINGLE_SLOT_HEADERS).lines) for one in (request, sent))
+    if before != after:
+        tell.append(HeadersChanged(tuple((before - after).elements()), tuple((after - before).elements())))
 
 
 def _tell_key(policies: Sequence[HashPolicy], request: Request, key: Key, draws: Draws, tell: Tell) -> None:

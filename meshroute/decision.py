@@ -7,14 +7,17 @@ Errors    none. No route, no healthy host and the like are outcomes: the data pl
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from collections.abc import Iterable
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from meshroute.changes import change, scene_of
+from meshroute.headers import SINGLE_SLOT_ANSWERS, Lines
 from meshroute.names import ClusterName, EndpointKey
 from meshroute.request import Request
 from meshroute.state import Effect, RequestFinished, RequestStarted
-from meshroute.table import Endpoint, RuleRef
+from meshroute.table import Action, Endpoint, Forward, HeaderChanges, Route, RuleRef
 from meshroute.trace import Step
 
 
@@ -44,6 +47,11 @@ class Failed(msgspec.Struct, frozen=True, tag="failed", gc=False):
     flag: str
     details: str
 
+    @property
+    def body(self) -> str:
+        """What the client reads; empty where the connection is closed."""
+        return _BODIES.get(self.details, "") if self.status else ""
+
 
 Outcome: TypeAlias = Forwarded | Redirected | Responded | Failed
 
@@ -57,6 +65,26 @@ NOT_TAKEN = Failed(0, "NR", "filter_chain_not_found")
 """The connection is closed: the listener has no chain for it."""
 CLOSED = Failed(0, "UH", "no_healthy_upstream")
 """The connection is closed and no HTTP answer is given: what a port without HTTP rules does with nobody behind it."""
+_BODIES: Final = {"no_healthy_upstream": "no healthy upstream", "fault_filter_abort": "fault filter abort"}
+
+
+class Copy(msgspec.Struct, frozen=True, gc=False):
+    """A copy of a request, on its way to an endpoint of another cluster. Nobody waits for its answer."""
+
+    cluster: ClusterName
+    endpoint: Endpoint
+    request: Request
+
+
+class Edits(msgspec.Struct, frozen=True, gc=False):
+    """What happens to the upstream's answer on its way back: the changes of each level in order, then lines that are
+    set, whatever was there."""
+
+    levels: tuple[HeaderChanges, ...] = ()
+    lines: tuple[tuple[str, str], ...] = ()
+
+
+UNTOUCHED: Final = Edits()
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -65,8 +93,13 @@ class Decision(msgspec.Struct, frozen=True):
     `rule` is None when no rule took part (a service's default route, or no route at all); `cluster`, `subset` and
     `endpoint` are None where there is none. `request` is the request as the upstream sees it. `effects` are what the
     caller remembers if the request really goes out: `state = state.after(decision.effects)`. `trace` is filled by
-    `Router.explain` only. `response_headers` are what the proxy adds to the answer; `tried` the endpoints of the tries
-    before, where this is a retry.
+    `Router.explain` only. `response_headers` are what the proxy says where it answers itself, and the cookies that it
+    adds to an answer of the upstream; `tried` the endpoints of the tries before, where this is a retry.
+
+    `delay` is how long a fault makes the request wait, in milliseconds; `mirrors` are the copies that are really sent.
+    `edits` is what happens to the upstream's answer (see `answer`). `matched` is the route that took the request;
+    `drawn` the number by which it chose among several clusters, and `entries` which of them it chose, by their places
+    in its list: in this try, which is the last, and in those before, as long as they do not repeat.
     """
 
     outcome: Outcome
@@ -80,6 +113,44 @@ class Decision(msgspec.Struct, frozen=True):
     trace: tuple[Step, ...] = ()
     response_headers: tuple[tuple[str, str], ...] = ()
     tried: tuple[EndpointKey, ...] = ()
+    delay: int = 0
+    mirrors: tuple[Copy, ...] = ()
+    edits: Edits = UNTOUCHED
+    matched: Route | None = None
+    drawn: int = 0
+    entries: tuple[int, ...] = ()
+
+    @property
+    def action(self) -> Action | None:
+        """What the route in force does, with its timeouts and retries; None where no route took the request."""
+        return self.matched.action if self.matched is not None else None
+
+    def answer(self, headers: Iterable[tuple[str, str]] = (), status: int = 200) -> tuple[tuple[str, str], ...]:
+        """The header lines that the client gets where the upstream answers with these and this status.
+
+        What the proxy says of itself (`date`, `server`, `x-envoy-upstream-service-time`) is not among them.
+        """
+        lines = Lines(headers, SINGLE_SLOT_ANSWERS)
+        for name, value in self.response_headers:
+            lines.add(name, value)
+        if self.edits.levels:
+            scene = scene_of(
+                self.request,
+                self.route,
+                self.cluster or "",
+                attempt=len(self.tried) + 1,
+                host=self.endpoint.key if self.endpoint else "",
+                hostname=self.endpoint.hostname if self.endpoint else "",
+                answer=lines,
+                status=status,
+                flags="DI" if self.delay else "-",
+                details="via_upstream",
+            )
+            for changes in self.edits.levels:
+                change(lines, changes, scene)
+        for name, value in self.edits.lines:
+            lines.set(name, value)
+        return tuple(lines.lines)
 
     @property
     def pod(self) -> str | None:
@@ -89,7 +160,11 @@ class Decision(msgspec.Struct, frozen=True):
     @property
     def started(self) -> RequestStarted | None:
         """The request's beginning on its endpoint; None where it was forwarded to none of a cluster's own."""
-        return next((one for one in self.effects if isinstance(one, RequestStarted)), None)
+        for one in self.effects:
+            if isinstance(one, RequestStarted):
+                # Copies begin too, behind it: where there is no endpoint of a cluster's own, theirs are the first.
+                return one if self.endpoint is not None and one.endpoint == self.endpoint.key else None
+        return None
 
     def finished(self) -> tuple[Effect, ...]:
         """The effects of the request's end: everything that it had started is over."""
@@ -112,14 +187,38 @@ class Decision(msgspec.Struct, frozen=True):
             "subset": self.subset,
             "pod": self.pod,
             "endpoint": str(self.endpoint.key) if self.endpoint else None,
-            "request": {
-                "method": self.request.method,
-                "authority": self.request.authority,
-                "path": self.request.path,
-                "headers": [list(line) for line in self.request.headers],
-            },
+            "request": _sent(self.request),
             "response_headers": [list(line) for line in self.response_headers],
             "tried": list(self.tried),
+            "delay": self.delay,
+            "mirrors": [
+                {"cluster": one.cluster, "endpoint": str(one.endpoint.key), "request": _sent(one.request)}
+                for one in self.mirrors
+            ],
+            "edits": msgspec.to_builtins(self.edits),
+            "timeout": timeout_of(self.action),
             "effects": msgspec.to_builtins(self.effects),
             "trace": msgspec.to_builtins(self.trace),
         }
+
+
+def _sent(request: Request) -> dict[str, Any]:
+    return {
+        "method": request.method,
+        "authority": request.authority,
+        "path": request.path,
+        "headers": [list(line) for line in request.headers],
+    }
+
+
+def timeout_of(action: Action | None) -> int:
+    """How long a proxy waits for the whole answer, in milliseconds; 0 for ever."""
+    return action.timeout if isinstance(action, Forward) and action.stream_timeout is None else 0
+
+
+def try_timeout_of(action: Action | None) -> int:
+    """How long a proxy waits for one try, in milliseconds; 0 where the whole has to be enough."""
+    retries = action.retries if isinstance(action, Forward) else None
+    limit = retries.per_try_timeout if retries is not None else 0
+    whole = timeout_of(action)
+    return 0 if whole and limit >= whole else limit

@@ -29,6 +29,10 @@ ZONE_KEEP: Final = "zone.keep"
 """Drawn where the proxy's own locality cannot keep everything."""
 ZONE_SPREAD: Final = "zone.spread"
 """Drawn for what it does not keep."""
+FAULT_DELAY: Final = "fault.delay"
+"""Drawn where a fault delays some of the requests."""
+FAULT_ABORT: Final = "fault.abort"
+"""Drawn where a fault aborts some of the requests."""
 
 
 def host_choice(number: int) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from copy import copy
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -211,6 +212,22 @@ class Request(msgspec.Struct, frozen=True, eq=False):
 
     def __hash__(self) -> int:
         return hash(self._key())
+
+
+def changed(request: Request, authority: str, path: str, headers: tuple[tuple[str, str], ...]) -> Request:
+    """The request after a proxy changed it. What no client could send, such as a path without a slash, a proxy can."""
+    plain, mark, query = path.partition("?")
+    sent = copy(request)
+    for name, value in (
+        ("authority", authority),
+        ("path", path),
+        ("headers", headers),
+        ("plain_path", plain),
+        ("query", query if mark else None),
+        ("fields", _fields(request.method, request.scheme, authority, path, headers)),
+    ):
+        force_setattr(sent, name, value)
+    return sent
 
 
 def host_of(authority: str) -> str:

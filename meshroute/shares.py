@@ -25,25 +25,16 @@ from meshroute.decide import (
     original_destination,
     passing,
     possible_routes,
-    redirected,
     spans,
 )
-from meshroute.decision import (
-    FORWARDED,
-    NO_CLUSTER,
-    NO_ROUTE,
-    NOBODY_LISTENS,
-    Decision,
-    Failed,
-    Outcome,
-    Responded,
-)
+from meshroute.decision import FORWARDED, NO_CLUSTER, NO_ROUTE, NOBODY_LISTENS, Decision, Failed, Outcome
+from meshroute.doing import outcome_of
 from meshroute.draws import Draws
 from meshroute.match.index import HostIndex
 from meshroute.request import Request
 from meshroute.residues import All, Taken, parted
 from meshroute.state import State
-from meshroute.table import Action, Endpoint, Forward, OriginalDestination, Redirect, Respond, Route
+from meshroute.table import Action, Endpoint, Forward, OriginalDestination, Route
 
 Horizon: TypeAlias = Literal["next", "long-run"]
 _NO_DRAWS: Final = Draws()
@@ -157,12 +148,9 @@ def _of_action(
     if action is None:
         yield part.chance(), Decision(NO_ROUTE, request), False
         return
-    if isinstance(action, Respond):
-        yield part.chance(), Decision(Responded(action.status, action.body), request, name, rule), False
-        return
-    if isinstance(action, Redirect):
+    if not isinstance(action, Forward):
         assert route is not None
-        yield part.chance(), Decision(redirected(route, action, request), request, name, rule), False
+        yield part.chance(), Decision(outcome_of(route, request), request, name, rule), False
         return
     for chosen, low, high, total in spans(action.clusters):
         chance, cluster = part.in_span(low, high, total), chosen.cluster

@@ -151,6 +151,74 @@ class ClusterDrawn(msgspec.Struct, frozen=True, tag=True):
     high: int
 
 
+class NumberSaid(msgspec.Struct, frozen=True, tag=True):
+    """The number that chooses the cluster is not drawn: `source` is the header that says it, or `key`."""
+
+    source: str
+    number: int
+
+
+class ClusterSaid(msgspec.Struct, frozen=True, tag=True):
+    """A header of the request names the cluster; it is empty where there is none."""
+
+    header: str
+    cluster: ClusterName
+
+
+class OriginAsked(msgspec.Struct, frozen=True, tag=True):
+    """A page of this origin asks, and may or may not; `answered` by the proxy itself."""
+
+    origin: str
+    allowed: bool
+    answered: bool
+
+
+class Delayed(msgspec.Struct, frozen=True, tag=True):
+    """A fault makes the request wait."""
+
+    milliseconds: int
+    draw: int
+    portion: Portion
+
+
+class Aborted(msgspec.Struct, frozen=True, tag=True):
+    """A fault ends the request; the status is 0 where only gRPC is told one."""
+
+    status: int
+    draw: int
+    portion: Portion
+
+
+class AuthorityRewritten(msgspec.Struct, frozen=True, tag=True):
+    """The upstream sees another authority."""
+
+    before: str
+    after: str
+
+
+class PathRewritten(msgspec.Struct, frozen=True, tag=True):
+    """The upstream sees another path."""
+
+    before: str
+    after: str
+
+
+class HeadersChanged(msgspec.Struct, frozen=True, tag=True):
+    """The upstream does not see these lines, and sees those."""
+
+    gone: tuple[tuple[str, str], ...]
+    new: tuple[tuple[str, str], ...]
+
+
+class Mirrored(msgspec.Struct, frozen=True, tag=True):
+    """A copy goes to this endpoint; None where nobody of the cluster can take it."""
+
+    cluster: ClusterName
+    portion: Portion
+    point: int
+    endpoint: EndpointKey | None
+
+
 class HostsNarrowed(msgspec.Struct, frozen=True, tag=True):
     """Of these endpoints, how many are healthy now."""
 
@@ -241,4 +309,13 @@ Step: TypeAlias = (
     | CookieMade
     | HostRejected
     | HostPicked
+    | NumberSaid
+    | ClusterSaid
+    | OriginAsked
+    | Delayed
+    | Aborted
+    | AuthorityRewritten
+    | PathRewritten
+    | HeadersChanged
+    | Mirrored
 )

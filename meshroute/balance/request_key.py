@@ -61,6 +61,19 @@ def request_key(policies: Sequence[HashPolicy], request: Request, draws: Drawn) 
     return Key(key, tuple(cookies))
 
 
+def plain_key(policies: Sequence[HashPolicy], request: Request) -> int | None:
+    """The combined hash of a request where no cookie is made: policies that would make one give none."""
+    key: int | None = None
+    for policy in policies:
+        values = hashed(policy, request)
+        if values is not None:
+            found = chained(values)
+            key = found if key is None else rotate_left(key, 1) ^ found
+        if policy.terminal and key is not None:
+            break
+    return key
+
+
 def knows_its_ends(request: Request) -> bool:
     """Whether the request says both ends of its connection, which a cookie that is made depends on."""
     return bool(request.source_ip and request.source_port and request.destination_ip)

@@ -25,6 +25,7 @@ from meshroute.table import (
     HeaderMatch,
     PathMatch,
     Pattern,
+    Portion,
     Prefix,
     Present,
     QueryValue,
@@ -37,12 +38,17 @@ from meshroute.table import (
     Tunnel,
 )
 from meshroute.trace import (
+    Aborted,
     Arrived,
+    AuthorityRewritten,
     Because,
     ClusterDrawn,
+    ClusterSaid,
     CookieDiffers,
     CookieMade,
+    Delayed,
     HeaderDiffers,
+    HeadersChanged,
     HostPicked,
     HostRejected,
     HostsNarrowed,
@@ -52,8 +58,12 @@ from meshroute.trace import (
     LocalityChosen,
     MatcherFollowed,
     MetadataDiffers,
+    Mirrored,
     NotGrpc,
+    NumberSaid,
+    OriginAsked,
     PathDiffers,
+    PathRewritten,
     PortionMissed,
     PriorityChosen,
     QueryDiffers,
@@ -218,6 +228,11 @@ def _place(ref: RuleRef | None, name: str) -> str:
     return f"{ref.name} {ref.path}" + (f" (line {ref.line})" if ref.line else "")
 
 
+def _struck(draw: int, portion: Portion) -> str:
+    of = portion.denominator
+    return f"drew {draw} mod {of} = {draw % of}, below {portion.numerator}"
+
+
 def step(one: Step) -> str:
     """One step of a trace as a sentence."""
     match one:
@@ -261,6 +276,32 @@ def step(one: Step) -> str:
             return f"no cookie `{name}` was sent: the answer sets `{value}`"
         case HostRejected(endpoint):
             return f"{endpoint} was tried before: pick again"
+        case NumberSaid("key", number):
+            return f"the request's key chooses the cluster: {number}"
+        case NumberSaid(header, number):
+            return f"header `{header}` chooses the cluster: {number}"
+        case ClusterSaid(header, ""):
+            return f"header `{header}` would name the cluster, and was not sent"
+        case ClusterSaid(header, cluster):
+            return f"header `{header}` names the cluster: {cluster}"
+        case OriginAsked(origin, allowed, answered):
+            said = "is allowed" if allowed else "is not allowed"
+            return f"origin `{unwire(origin)}` {said}" + (": the proxy answers" if answered else "")
+        case Delayed(milliseconds, draw, portion):
+            return f"fault: {_struck(draw, portion)}: waits {milliseconds} ms"
+        case Aborted(status, draw, portion):
+            return f"fault: {_struck(draw, portion)}: aborted" + (f" with {status}" if status else "")
+        case AuthorityRewritten(before, after):
+            return f"authority `{unwire(before)}` becomes `{unwire(after)}`"
+        case PathRewritten(before, after):
+            return f"path `{unwire(before)}` becomes `{unwire(after)}`"
+        case HeadersChanged(gone, new):
+            lines = [f"- `{name}: {unwire(value)}`" for name, value in gone]
+            lines += [f"+ `{name}: {unwire(value)}`" for name, value in new]
+            return f"headers: {', '.join(lines)}"
+        case Mirrored(cluster, portion, point, endpoint):
+            where = str(endpoint) if endpoint is not None else "nobody there can take it"
+            return f"copy to {cluster}: {point} is below {portion.numerator} of {portion.denominator} → {where}"
         case KeyMissing(draw):
             return f"nothing to hash in the request: random key {draw}"
         case HostPicked(policy, endpoint, workload, _, how):

@@ -8,10 +8,11 @@ Errors    TableError, with what the proxy would say.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from meshroute.match.re2 import FullRegex, compile_full
+from meshroute.match.re2 import FullRegex, compile_full, compile_rewrite
 from meshroute.table import TableError
 
 LITERAL: Final = "a-zA-Z0-9-._~%!$&'()+,;:@*="
@@ -137,3 +138,16 @@ def _split(rest: str) -> list[str]:
         inside = (inside and letter != "}") or (letter == "{" and not parts[-1])
         parts[-1] += letter
     return parts
+
+
+def variables(template: str, path: str) -> Mapping[str, str] | None:
+    """What each variable of a template holds of a path; None for a path of another shape. Raises TableError.
+
+    >>> variables("/api/{version}/{rest=**}", "/api/v1/a/b")
+    {'version': 'v1', 'rest': 'a/b'}
+    """
+    shape = shape_of(template)
+    spans = compile_rewrite(f"^(?:{shape.regex})$", "").find(path)
+    if spans is None:
+        return None
+    return {name: path[spans[2 * at] : spans[2 * at + 1]] for at, name in enumerate(shape.variables, start=1)}

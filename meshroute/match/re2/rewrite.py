@@ -79,6 +79,11 @@ class Rewrite:
         self._parts: Final = _parts(substitution, self._groups)
         self._program: Final = (_Save(0), *fold(tree, _code).steps, _Save(1), _Done())
 
+    @property
+    def groups(self) -> int:
+        """How many groups the pattern has."""
+        return self._groups
+
     def all_in(self, text: str) -> str:
         """The text with every match replaced."""
         out: list[str] = []

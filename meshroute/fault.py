@@ -1,0 +1,52 @@
+"""Failures on purpose.
+
+Source    spec/fault.md; envoyproxy/envoy: source/extensions/filters/http/fault/fault_filter.cc
+Inputs    a fault and the draws of a request. Exactness: the delay and the abort have a draw each, which nothing else
+          reads.
+Errors    none.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from meshroute.decision import NO_CLUSTER, Failed
+from meshroute.draws import FAULT_ABORT, FAULT_DELAY, Drawn
+from meshroute.table import Abort, Fault
+
+
+class Strike(NamedTuple):
+    """What a fault does to a request: it waits so many milliseconds, 0 for none, and then it is aborted, or not."""
+
+    delay: int
+    abort: Abort | None
+
+
+NO_STRIKE: Final = Strike(0, None)
+
+
+def strike(fault: Fault, draws: Drawn) -> Strike:
+    """What the draws say."""
+    delay = fault.delay is not None and fault.delay.portion.takes(draws[FAULT_DELAY])
+    abort = fault.abort is not None and fault.abort.portion.takes(draws[FAULT_ABORT])
+    return Strike(
+        fault.delay.milliseconds if fault.delay is not None and delay else 0,
+        fault.abort if abort else None,
+    )
+
+
+def aborted(struck: Strike) -> Failed:
+    """What the client of an aborted request gets."""
+    assert struck.abort is not None
+    status = 200 if struck.abort.grpc_status is not None else struck.abort.status
+    return delayed(Failed(status, "FI", "fault_filter_abort"), struck.delay)
+
+
+def delayed(failed: Failed, delay: int) -> Failed:
+    """A failure after a delay: its flag says so."""
+    return Failed(failed.status, f"DI,{failed.flag}", failed.details) if delay else failed
+
+
+def not_found(status: int, delay: int) -> Failed:
+    """What a cluster that does not exist means."""
+    return delayed(Failed(status, NO_CLUSTER.flag, NO_CLUSTER.details), delay)
