@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-deep differential lint bench clean
+.PHONY: demo test test-deep differential lint bench scale clean
 
 # What is installed follows these two files; touch neither and nothing is installed again.
 $(STAMP): pyproject.toml constraints.txt
@@ -32,6 +32,10 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# How loading and compiling grow: seconds and memory for four sizes of a mesh.
+scale: $(STAMP)
+	$(BIN)/python -m benchmarks.scale
 
 bench: $(STAMP)
 	$(BIN)/python -m pytest benchmarks --benchmark-columns=min,median,ops --benchmark-sort=name

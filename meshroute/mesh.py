@@ -27,6 +27,7 @@ from meshroute.manifest.istio_sidecar import Sidecar as SidecarResource
 from meshroute.manifest.kubernetes import Deployment, EndpointSlice, Namespace, Node, Pod, Service
 from meshroute.names import DEFAULT_NAMESPACE
 from meshroute.router import Router
+from meshroute.table import RoutingTable
 
 K = TypeVar("K", bound=Resource)
 _DEFAULT_CONFIG: Final = MeshConfig()
@@ -87,9 +88,12 @@ class Mesh:
         key = (viewpoint.namespace, tuple(sorted(viewpoint.labels.items())), viewpoint.locality)
         router = self._routers.get(key)
         if router is None:
-            table = sidecar_table(self._registry, self._virtual_services, self._rules, viewpoint, self.config)
-            router = self._routers[key] = Router(table)
+            router = self._routers[key] = Router(self.table(viewpoint))
         return router
+
+    def table(self, viewpoint: Sidecar = _DEFAULT_SIDECAR) -> RoutingTable:
+        """What the proxy at this viewpoint executes, as a value."""
+        return sidecar_table(self._registry, self._virtual_services, self._rules, viewpoint, self.config)
 
 
 def load(
