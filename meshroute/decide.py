@@ -117,8 +117,8 @@ def decide(plan: Plan, request: Request, state: State, draws: Draws, tell: Tell 
 
 
 def redirected(route: Route, action: Redirect, request: Request) -> Redirected:
-    """What the client is told."""
-    return Redirected(action.status, location(action, request, route.match.path))
+    """What the client is told; of CONNECT, which has no path, not where to go."""
+    return Redirected(action.status, location(action, request, route.match.path) if request.plain_path else "")
 
 
 _AS_IT_IS: Final = Arrival()
