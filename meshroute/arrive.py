@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from meshroute.decision import Failed, Outcome, Redirected
 from meshroute.draws import Drawn
+from meshroute.match.predicate import is_grpc
 from meshroute.names import DEFAULT_PORTS, ascii_lower, canonical_ip, is_ip
 from meshroute.request import OWN_HEADERS, Request
 from meshroute.table import Arrival, EscapedSlashes, StripPort
@@ -55,7 +56,8 @@ def arrive(request: Request, arrival: Arrival, port: int, draws: Drawn) -> Reque
     if _MAY_CHANGE.search(request.path):
         path = path_in_order(request.path, arrival)
         if not isinstance(path, str):
-            return path
+            # Who speaks gRPC follows no redirects.
+            return PATH_REFUSED if is_grpc(request) else path
     authority = authority_in_order(request.authority, arrival, port)
     headers = _headers(request, arrival, draws) if request.own_headers or arrival.edge or arrival.request_ids else None
     if path != request.path or authority != request.authority:
@@ -222,8 +224,8 @@ def _headers(request: Request, arrival: Arrival, draws: Drawn) -> _Headers:
         lines.append(("x-request-id", made_id(draws)))
     found = _Headers(tuple(lines), protocol, request)
     if not arrival.edge:
-        if protocol in DEFAULT_PORTS:
-            found.scheme = protocol
+        if ascii_lower(protocol) in DEFAULT_PORTS:
+            found.scheme = ascii_lower(protocol)
         trusted = request.fields.get("x-forwarded-for", ("",))[0].rpartition(",")[2].strip(" \t")
         if is_ip(trusted):
             found.source_ip, found.source_port = trusted, 0

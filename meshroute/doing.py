@@ -232,9 +232,9 @@ def at_endpoint(action: Forward, sent: Request, endpoint: Endpoint) -> Request:
 
 
 def outcome_of(route: Route, request: Request) -> Redirected | Responded:
-    """What a route that asks nobody answers."""
+    """What a route that asks nobody answers. A redirect does not say where to go to CONNECT, which has no path."""
     action = route.action
     if isinstance(action, Respond):
         return Responded(action.status, action.body)
     assert isinstance(action, Redirect)
-    return Redirected(action.status, location(action, request, route.match.path))
+    return Redirected(action.status, location(action, request, route.match.path) if request.plain_path else "")

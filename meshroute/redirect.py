@@ -10,7 +10,7 @@ Errors    none.
 from __future__ import annotations
 
 from meshroute.request import Request
-from meshroute.table import PathMatch, Prefix, Redirect
+from meshroute.table import PathMatch, Prefix, Redirect, Segments
 
 
 def location(action: Redirect, request: Request, asked: PathMatch) -> str:
@@ -43,5 +43,5 @@ def _path(action: Redirect, request: Request, asked: PathMatch) -> str:
     if not action.prefix:
         return request.plain_path + query
     # What the route asked for is replaced: the prefix, or all of the path.
-    length = len(asked.value) if isinstance(asked, Prefix) else len(request.plain_path)
+    length = len(asked.value) if isinstance(asked, (Prefix, Segments)) else len(request.plain_path)
     return action.prefix + request.plain_path[length:] + query

@@ -30,11 +30,18 @@ from meshroute.names import ClusterName
 from meshroute.table import (
     Absent,
     Action,
+    AllOf,
+    AnyOf,
+    Arrival,
     Between,
+    Choice,
     Cluster,
     Contains,
+    CookieMatch,
     Endpoint,
+    EscapedSlashes,
     Exact,
+    ExactMap,
     Fallback,
     Forward,
     HashFunction,
@@ -44,20 +51,29 @@ from meshroute.table import (
     HashOnQuery,
     HashOnSourceIp,
     HashPolicy,
+    HeaderIs,
     HeaderMatch,
     LeastRequest,
     Listener,
     Maglev,
+    Matcher,
+    MetadataMatch,
+    Not,
+    Ordered,
     OriginalDestination,
     OutlierDetection,
     PathMatch,
     Pattern,
+    Portion,
+    Predicate,
     Prefix,
+    PrefixMap,
     Present,
     QueryMatch,
     QueryValue,
     RandomChoice,
     Redirect,
+    RequireTls,
     Respond,
     RingHash,
     RoundRobin,
@@ -65,6 +81,7 @@ from meshroute.table import (
     RoutingTable,
     Segments,
     SlowStart,
+    StripPort,
     Subsets,
     SubsetSelector,
     Suffix,
@@ -74,6 +91,7 @@ from meshroute.table import (
     VirtualHost,
     WeightedCluster,
     ZoneAware,
+    routes_of,
 )
 
 STREAM_HEADER: Final = "x-meshroute-stream"
@@ -122,7 +140,7 @@ def render(tables: Sequence[RoutingTable], *, custom_methods: bool = False) -> J
                 {
                     "name": "as Istio sets it",
                     "static_layer": {
-                        "envoy.reloadable_features.http_reject_path_with_fragment": False,
+                        "envoy.reloadable_features.http_reject_path_with_fragment": _rejects_fragments(tables),
                         "re2.max_program_size.error_level": ISTIO_PROGRAM_SIZE,
                     },
                 }
@@ -137,6 +155,13 @@ def render(tables: Sequence[RoutingTable], *, custom_methods: bool = False) -> J
             "clusters": [_cluster(number, one) for number, table in enumerate(tables) for one in table.clusters],
         },
     }
+
+
+def _rejects_fragments(tables: Sequence[RoutingTable]) -> bool:
+    which = {listener.arrival.reject_fragments for table in tables for listener in table.listeners}
+    if len(which) > 1:
+        raise RenderError("one proxy rejects fragments or does not, and these listeners are of both kinds")
+    return True in which
 
 
 def _node(tables: Sequence[RoutingTable], around: Set[tuple[str, str]]) -> Json:
@@ -168,24 +193,52 @@ def _listener(table: int, listener: Listener, custom_methods: bool) -> Json:
     manager = {
         "@type": _HCM,
         "stat_prefix": "http",
-        # What the proxy adds, tables would see; what it repairs, they would not.
-        "generate_request_id": False,
-        "normalize_path": False,
+        **_arrival(listener.arrival, where),
         "http_protocol_options": {"allow_custom_methods": custom_methods},
         "http_filters": [{"name": "router", "typed_config": {"@type": _ROUTER}}],
         "local_reply_config": {"mappers": [_SAY_WHY]},
         "route_config": {
             "validate_clusters": False,
             "ignore_port_in_host_matching": listener.ignore_port,
+            "ignore_path_parameters_in_path_matching": listener.ignore_path_parameters,
+            "vhost_header": _text(listener.host_header, where),
             "max_direct_response_body_size_bytes": _MAX_BODY,
             "virtual_hosts": [_virtual_host(table, host, where) for host in listener.virtual_hosts],
         },
     }
+    if _has_tunnels(listener):  # a proxy that is not told so answers 403 to CONNECT
+        manager["upgrade_configs"] = [{"upgrade_type": "CONNECT"}]
     return {
         "name": listener_name(table, listener.port),
         "address": _address("127.0.0.1", 0),
         "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
     }
+
+
+def _arrival(arrival: Arrival, where: str) -> Json:
+    if arrival.strip_port is StripPort.MATCHING:
+        raise RenderError(f"{where}: the system picks the proxy's port, so no authority has it")
+    return {
+        "generate_request_id": arrival.request_ids,
+        "use_remote_address": arrival.edge,
+        "normalize_path": arrival.normalize,
+        "merge_slashes": arrival.merge_slashes,
+        "path_with_escaped_slashes_action": _ESCAPED_SLASHES[arrival.escaped_slashes],
+        "strip_any_host_port": arrival.strip_port is StripPort.ANY,
+        "strip_trailing_host_dot": arrival.strip_final_dot,
+    }
+
+
+_ESCAPED_SLASHES: Final[Mapping[EscapedSlashes, str]] = {
+    EscapedSlashes.KEEP: "KEEP_UNCHANGED",
+    EscapedSlashes.REJECT: "REJECT_REQUEST",
+    EscapedSlashes.FORWARD: "UNESCAPE_AND_FORWARD",
+    EscapedSlashes.REDIRECT: "UNESCAPE_AND_REDIRECT",
+}
+
+
+def _has_tunnels(listener: Listener) -> bool:
+    return any(isinstance(one.match.path, Tunnel) for host in listener.virtual_hosts for one in routes_of(host))
 
 
 _SAY_WHY: Final[Json] = {
@@ -203,8 +256,72 @@ def _virtual_host(table: int, host: VirtualHost, where: str) -> Json:
     return {
         "name": _text(host.name, where),
         "domains": [_text(domain, f"{where}, domain `{domain}`") for domain in host.domains],
+        "require_tls": _REQUIRE_TLS[host.require_tls],
+        **({"matcher": _matcher(table, host.matcher, f"{where}, matcher")} if host.matcher is not None else {}),
         "routes": [_route(table, one, f"{where}, route {number}") for number, one in enumerate(host.routes)],
     }
+
+
+_REQUIRE_TLS: Final[Mapping[RequireTls, str]] = {
+    RequireTls.NONE: "NONE",
+    RequireTls.EXTERNAL: "EXTERNAL_ONLY",
+    RequireTls.ALL: "ALL",
+}
+
+
+def _matcher(table: int, matcher: Matcher, where: str) -> Json:
+    """A matcher as Envoy writes it; one that leads straight to routes is one that nothing fits."""
+    if isinstance(matcher, Choice):
+        return {"on_no_match": _led(table, matcher, where)}
+    no_match = {} if matcher.otherwise is None else {"on_no_match": _led(table, matcher.otherwise, where)}
+    match matcher:
+        case ExactMap(header, some) | PrefixMap(header, some):
+            kind = "exact_match_map" if isinstance(matcher, ExactMap) else "prefix_match_map"
+            if not some:
+                raise RenderError(f"{where}: Envoy wants at least one branch here")
+            branches = {_text(key, where): _led(table, led, f"{where}, `{key}`") for key, led in some.items()}
+            return {"matcher_tree": {"input": _input(header, where), kind: {"map": branches}}, **no_match}
+        case Ordered(cases):
+            matchers = [
+                {"predicate": _predicate(predicate, where), "on_match": _led(table, led, where)}
+                for predicate, led in cases
+            ]
+            if not matchers:
+                raise RenderError(f"{where}: Envoy wants at least one predicate here")
+            return {"matcher_list": {"matchers": matchers}, **no_match}
+        case _:
+            assert_never(matcher)
+
+
+def _led(table: int, matcher: Matcher, where: str) -> Json:
+    if not isinstance(matcher, Choice):
+        return {"matcher": _matcher(table, matcher, where)}
+    routes = [_route(table, one, f"{where}, route {number}") for number, one in enumerate(matcher.routes)]
+    kind = "type.googleapis.com/envoy.config.route.v3.RouteList"
+    return {"action": {"name": "routes", "typed_config": {"@type": kind, "routes": routes}}}
+
+
+def _input(header: str, where: str) -> Json:
+    kind = "type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput"
+    return {"name": "header", "typed_config": {"@type": kind, "header_name": _given(header, where)}}
+
+
+def _predicate(predicate: Predicate, where: str) -> Json:
+    match predicate:
+        case AllOf(some) | AnyOf(some):
+            if len(some) < 2:
+                raise RenderError(f"{where}: Envoy wants at least two predicates here")
+            kind = "and_matcher" if isinstance(predicate, AllOf) else "or_matcher"
+            return {kind: {"predicate": [_predicate(one, where) for one in some]}}
+        case Not(one):
+            return {"not_matcher": _predicate(one, where)}
+        case HeaderIs(header, value):
+            asked = _condition(value, where)["string_match"]
+            if isinstance(value, Pattern):  # the same message, of another package: there the engine must be named
+                asked["safe_regex"]["google_re2"] = {}
+            return {"single_predicate": {"input": _input(header, where), "value_match": asked}}
+        case _:
+            assert_never(predicate)
 
 
 def _route(table: int, route: Route, where: str) -> Json:
@@ -215,6 +332,10 @@ def _route(table: int, route: Route, where: str) -> Json:
             **_path(asked.path, where),
             "headers": [_header(one, f"{where}, header `{one.name}`") for one in asked.headers],
             "query_parameters": [_query(one, f"{where}, parameter `{one.name}`") for one in asked.query],
+            "cookies": [_cookie(one, f"{where}, cookie `{one.name}`") for one in asked.cookies],
+            "dynamic_metadata": [_noted(one, f"{where}, metadata `{one.source}`") for one in asked.metadata],
+            **({"grpc": {}} if asked.grpc else {}),
+            **({"runtime_fraction": {"default_value": _portion(asked.portion)}} if asked.portion is not None else {}),
         },
         **_action(table, route.action, where),
     }
@@ -246,7 +367,36 @@ def _template(what: str, config: str, field: str, value: str, where: str) -> Jso
     }
 
 
+def _cookie(wanted: CookieMatch, where: str) -> Json:
+    return {"name": _given(wanted.name, where), **_condition(wanted.value, where), "invert_match": wanted.invert}
+
+
+def _noted(wanted: MetadataMatch, where: str) -> Json:
+    """A text, or a list with such a text in it."""
+    if not wanted.path:
+        raise RenderError(f"{where}: Envoy wants a path of at least one key")
+    if isinstance(wanted.value, Between):
+        raise RenderError(f"{where}: what is noted is no number in decimal")
+    any_text = {"string_match": {"safe_regex": {"regex": "(?s).*"}}}
+    text = any_text if isinstance(wanted.value, Present) else _condition(wanted.value, where)
+    return {
+        "filter": _given(wanted.source, where),
+        "path": [{"key": _given(key, where)} for key in wanted.path],
+        "value": {"or_match": {"value_matchers": [text, {"list_match": {"one_of": text}}]}},
+        "invert": wanted.invert,
+    }
+
+
+def _portion(portion: Portion) -> Json:
+    return {"numerator": portion.numerator, "denominator": _DENOMINATORS[portion.denominator]}
+
+
+_DENOMINATORS: Final[Mapping[int, str]] = {100: "HUNDRED", 10_000: "TEN_THOUSAND", 1_000_000: "MILLION"}
+
+
 def _header(wanted: HeaderMatch, where: str) -> Json:
+    if wanted.joined:
+        raise RenderError(f"{where}: Envoy 1.40 joins lines only if it is told so at its start, for all conditions")
     return {
         "name": _given(wanted.name, where),
         **_condition(wanted.value, where),

@@ -25,7 +25,6 @@ from meshroute.match.predicate import (
     is_grpc,
     joined_value,
     matcher_predicate,
-    matchers_in,
     metadata_predicate,
     path_predicate,
     query_predicate,
@@ -48,6 +47,7 @@ from meshroute.table import (
     TableError,
     Tunnel,
     VirtualHost,
+    matchers_in,
 )
 from meshroute.trace import MatcherFollowed, Step
 

@@ -22,22 +22,17 @@ from meshroute.table import (
     AllOf,
     AnyOf,
     Between,
-    Choice,
     Contains,
     CookieMatch,
     Exact,
-    ExactMap,
     HeaderIs,
     HeaderMatch,
-    Matcher,
     MetadataMatch,
     Not,
-    Ordered,
     PathMatch,
     Pattern,
     Predicate,
     Prefix,
-    PrefixMap,
     Present,
     QueryMatch,
     Segments,
@@ -102,7 +97,7 @@ def path_predicate(wanted: PathMatch, ignore_parameters: bool = False) -> Reques
         case Tunnel():
             return is_tunnel
         case Template(value):
-            shape = shape_of(value).matcher.matches_all_of  # parameters count here, whatever else ignores them
+            shape = shape_of(value).matches  # parameters count here, whatever else ignores them
             return lambda request: shape(request.plain_path)
         case Segments(value, ignore_case):
             holds = _segments(value, ignore_case)
@@ -200,9 +195,9 @@ def noted_texts(request: Request, wanted: MetadataMatch) -> Iterator[str]:
 
 
 def is_grpc(request: Request) -> bool:
-    """Whether the content type is that of gRPC, with or without a format behind `+`."""
+    """Whether the content type is that of gRPC, with or without a format behind `+`; CONNECT is never gRPC."""
     kind = request.fields.get("content-type", ("",))[0]
-    return kind == "application/grpc" or kind.startswith("application/grpc+")
+    return (kind == "application/grpc" or kind.startswith("application/grpc+")) and request.method != "CONNECT"
 
 
 def joined_value(request: Request, header: str) -> str | None:
@@ -228,20 +223,3 @@ def matcher_predicate(wanted: Predicate) -> RequestPredicate:
             return lambda request: (text := joined_value(request, header)) is not None and holds(text)
         case _:
             assert_never(wanted)
-
-
-def matchers_in(matcher: Matcher) -> Iterator[Matcher]:
-    """A matcher and all that it can lead to."""
-    yield matcher
-    below: list[Matcher] = []
-    match matcher:
-        case ExactMap(_, table, otherwise) | PrefixMap(_, table, otherwise):
-            below = [*table.values(), *([otherwise] if otherwise is not None else [])]
-        case Ordered(cases, otherwise):
-            below = [*(led for _, led in cases), *([otherwise] if otherwise is not None else [])]
-        case Choice():
-            pass
-        case _:
-            assert_never(matcher)
-    for one in below:
-        yield from matchers_in(one)

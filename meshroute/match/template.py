@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from meshroute.match.re2 import FullRegex, compile_full, compile_rewrite
+from meshroute.match.re2 import FullRegex, Re2SyntaxError, compile_full, compile_rewrite
 from meshroute.table import TableError
 
 LITERAL: Final = "a-zA-Z0-9-._~%!$&'()+,;:@*="
@@ -36,10 +36,19 @@ class Shape(NamedTuple):
     regex: str
     variables: tuple[str, ...]
 
-    @property
-    def matcher(self) -> FullRegex:
-        """The pattern, compiled."""
-        return compile_full(self.regex)
+    def matches(self, path: str) -> bool:
+        """Whether the template is one of this path. A template such as `/a**`, of which RE2 can make no pattern, is
+        loaded all the same, and of no path."""
+        regex = _compiled(self.regex)
+        return regex is not None and regex.matches_all_of(path)
+
+
+@lru_cache(maxsize=1024)
+def _compiled(pattern: str) -> FullRegex | None:
+    try:
+        return compile_full(pattern)
+    except Re2SyntaxError:
+        return None
 
 
 @lru_cache(maxsize=1024)
