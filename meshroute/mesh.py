@@ -36,7 +36,16 @@ _DEFAULT_SIDECAR: Final = Sidecar()
 class Mesh:
     """Everything that was loaded. It never changes; `diagnostics` has the warnings and notes about it."""
 
-    __slots__ = ("_registry", "_routers", "_rules", "_virtual_services", "config", "diagnostics", "resources")
+    __slots__ = (
+        "_registry",
+        "_routers",
+        "_rules",
+        "_sidecars",
+        "_virtual_services",
+        "config",
+        "diagnostics",
+        "resources",
+    )
 
     def __init__(
         self,
@@ -55,7 +64,10 @@ class Mesh:
         self.config: Final = config
         self._virtual_services: Final = every(VirtualService)
         rules = every(DestinationRule)
-        self._rules: Final = DestinationRules(rules, config.domain)
+        self._rules: Final = DestinationRules(
+            rules, config.domain, config.root_namespace, config.default_destination_rule_export_to
+        )
+        self._sidecars: Final = every(SidecarResource)
         self._registry, assumed = build(
             every(Service),
             every(EndpointSlice),
@@ -65,6 +77,8 @@ class Mesh:
             nodes=every(Node),
             namespaces=every(Namespace),
             cluster=config.cluster,
+            service_entries=every(ServiceEntry),
+            workload_entries=every(WorkloadEntry),
         )
         others = [
             one
@@ -84,10 +98,18 @@ class Mesh:
 
     def router(self, viewpoint: Sidecar = _DEFAULT_SIDECAR) -> Router:
         """What the proxy at this viewpoint would do; without one, a sidecar in namespace `default` without labels."""
-        key = (viewpoint.namespace, tuple(sorted(viewpoint.labels.items())), viewpoint.locality)
+        key = (
+            viewpoint.namespace,
+            tuple(sorted(viewpoint.labels.items())),
+            viewpoint.locality,
+            viewpoint.node,
+            viewpoint.families,
+        )
         router = self._routers.get(key)
         if router is None:
-            table = sidecar_table(self._registry, self._virtual_services, self._rules, viewpoint, self.config)
+            table = sidecar_table(
+                self._registry, self._virtual_services, self._rules, viewpoint, self.config, self._sidecars
+            )
             router = self._routers[key] = Router(table)
         return router
 

@@ -72,10 +72,18 @@ def cluster_name(port: int, subset: str, host: str) -> ClusterName:
 class Rules:
     """Rules as one proxy gets them."""
 
-    def __init__(self, asker: Asker, effective: Callable[[Host], Effective], domain: str) -> None:
+    def __init__(
+        self,
+        asker: Asker,
+        effective: Callable[[Host], Effective],
+        domain: str,
+        concrete: Callable[[Host], Host] = lambda host: host,
+    ) -> None:
         self.asker: Final = asker
         self.effective: Final = effective
         self.domain: Final = domain
+        # What an ExternalName service stands for, on this port; DestinationRules go by the name that is written.
+        self.concrete: Final = concrete
 
     def routes(self, virtual_service: VirtualService, port: int) -> tuple[Route, ...]:
         """The rules of a VirtualService as routes, up to the first that takes everything."""
@@ -129,7 +137,7 @@ class Rules:
             number = destination_port(one)
             subset = one.destination.subset
             weight = one.weight if len(destinations) > 1 else 1
-            clusters.append(WeightedCluster(cluster_name(number or port, subset, host), weight))
+            clusters.append(WeightedCluster(cluster_name(number or port, subset, self.concrete(host)), weight))
             policies.extend(hash_policies(self.effective(host), subset, number))
         return Forward(tuple(clusters), tuple(policies))
 
