@@ -37,7 +37,16 @@ _DEFAULT_SIDECAR: Final = Sidecar()
 class Mesh:
     """Everything that was loaded. It never changes; `diagnostics` has the warnings and notes about it."""
 
-    __slots__ = ("_registry", "_routers", "_rules", "_virtual_services", "config", "diagnostics", "resources")
+    __slots__ = (
+        "_registry",
+        "_routers",
+        "_rules",
+        "_sidecars",
+        "_virtual_services",
+        "config",
+        "diagnostics",
+        "resources",
+    )
 
     def __init__(
         self,
@@ -56,7 +65,10 @@ class Mesh:
         self.config: Final = config
         self._virtual_services: Final = every(VirtualService)
         rules = every(DestinationRule)
-        self._rules: Final = DestinationRules(rules, config.domain)
+        self._rules: Final = DestinationRules(
+            rules, config.domain, config.root_namespace, config.default_destination_rule_export_to
+        )
+        self._sidecars: Final = every(SidecarResource)
         self._registry, assumed = build(
             every(Service),
             every(EndpointSlice),
@@ -66,6 +78,8 @@ class Mesh:
             nodes=every(Node),
             namespaces=every(Namespace),
             cluster=config.cluster,
+            service_entries=every(ServiceEntry),
+            workload_entries=every(WorkloadEntry),
         )
         others = [
             one
@@ -85,7 +99,13 @@ class Mesh:
 
     def router(self, viewpoint: Sidecar = _DEFAULT_SIDECAR) -> Router:
         """What the proxy at this viewpoint would do; without one, a sidecar in namespace `default` without labels."""
-        key = (viewpoint.namespace, tuple(sorted(viewpoint.labels.items())), viewpoint.locality)
+        key = (
+            viewpoint.namespace,
+            tuple(sorted(viewpoint.labels.items())),
+            viewpoint.locality,
+            viewpoint.node,
+            viewpoint.families,
+        )
         router = self._routers.get(key)
         if router is None:
             router = self._routers[key] = Router(self.table(viewpoint))
@@ -93,7 +113,9 @@ class Mesh:
 
     def table(self, viewpoint: Sidecar = _DEFAULT_SIDECAR) -> RoutingTable:
         """What the proxy at this viewpoint executes, as a value."""
-        return sidecar_table(self._registry, self._virtual_services, self._rules, viewpoint, self.config)
+        return sidecar_table(
+            self._registry, self._virtual_services, self._rules, viewpoint, self.config, self._sidecars
+        )
 
 
 def load(

@@ -20,6 +20,8 @@ EndpointKey = NewType("EndpointKey", str)
 """`ip:port`, IPv6 in brackets: what a ring hashes and what state counts by."""
 
 DEFAULT_NAMESPACE = Namespace("default")
+ROOT_NAMESPACE = Namespace("istio-system")
+"""Where a mesh's operators keep what is for everybody."""
 CLUSTER_DOMAIN = "cluster.local"
 DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 """The port of each scheme where none is said."""

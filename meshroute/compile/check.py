@@ -11,15 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from meshroute.compile import wording
+from meshroute.compile.check_imports import check_entries, check_sidecars
 from meshroute.compile.check_policy import check_policies
 from meshroute.compile.delegates import Delegates
 from meshroute.compile.destination import DestinationRules
-from meshroute.compile.istio import governs_mesh, in_order
-from meshroute.compile.registry import RegisteredService, Registry
-from meshroute.compile.resolve import covers, is_subset_of, is_wild, resolve, visibility
+from meshroute.compile.known import Known
+from meshroute.compile.resolve import is_subset_of, is_wild, resolve, visibility
 from meshroute.compile.routes import port_number
+from meshroute.compile.scope import governs_mesh, in_order
+from meshroute.compile.service import Reach, Registry
 from meshroute.compile.understood import not_acted_on
-from meshroute.diagnostics import Diagnostic, FieldPath, nearest, path_text
+from meshroute.diagnostics import Diagnostic, FieldPath, path_text
 from meshroute.manifest.istio import (
     DestinationRule,
     HTTPRoute,
@@ -46,6 +48,7 @@ def check(
     others: Iterable[Gateway | ServiceEntry | Sidecar | WorkloadEntry | WorkloadGroup] = (),
 ) -> Iterator[Diagnostic]:
     """Everything worth saying, resource by resource."""
+    known = Known(registry)
     lookup = DestinationRules(rules, domain)
     delegates = Delegates(virtual_services)
     named = {
@@ -57,18 +60,21 @@ def check(
     for virtual_service in virtual_services:
         if not virtual_service.spec.hosts and (virtual_service.namespace, virtual_service.name) not in named:
             yield wording.hosts_missing(virtual_service)
-        yield from _check_virtual_service(virtual_service, registry, lookup, domain)
+        yield from _check_virtual_service(virtual_service, known, lookup, domain)
         yield from _check_delegates(virtual_service, delegates)
-    yield from _check_winners(virtual_services, registry, domain)
+    yield from _check_winners(virtual_services, known, domain)
     for rule in rules:
-        yield from _check_destination_rule(rule, registry, domain)
+        yield from _check_destination_rule(rule, known, domain)
+    others = tuple(others)
     for other in others:
         for path in not_acted_on(other.kind, other.spec):
             yield wording.field_not_modelled(other.subject, path_text(path[-2:]), other.at("spec", *path))
+    yield from check_entries([one for one in others if isinstance(one, ServiceEntry)], known)
+    yield from check_sidecars([one for one in others if isinstance(one, Sidecar)], virtual_services, known, domain)
 
 
 def _check_virtual_service(
-    virtual_service: VirtualService, registry: Registry, lookup: DestinationRules, domain: str
+    virtual_service: VirtualService, known: Known, lookup: DestinationRules, domain: str
 ) -> Iterator[Diagnostic]:
     subject = virtual_service.subject
     for path in not_acted_on(virtual_service.kind, virtual_service.spec):
@@ -79,9 +85,7 @@ def _check_virtual_service(
             at = virtual_service.at("spec", "http", number, "redirect", "redirectCode")
             yield wording.field_not_modelled(subject, "redirectCode", at)
         for index, one in enumerate(rule.route):
-            yield from _check_destination(
-                virtual_service, one, ("http", number, "route", index), registry, lookup, domain
-            )
+            yield from _check_destination(virtual_service, one, ("http", number, "route", index), known, lookup, domain)
 
 
 def _check_delegates(root: VirtualService, delegates: Delegates) -> Iterator[Diagnostic]:
@@ -163,79 +167,90 @@ def _check_destination(
     virtual_service: VirtualService,
     one: HTTPRouteDestination,
     path: FieldPath,
-    registry: Registry,
+    known: Known,
     lookup: DestinationRules,
     domain: str,
 ) -> Iterator[Diagnostic]:
     """Host, port and subset of a destination, as a client in the VirtualService's own namespace would find them."""
     subject = virtual_service.subject
     host = resolve(one.destination.host, virtual_service.namespace, domain)
-    service = registry.services.get(host)
+    service = known.services.get(host)
+    port = port_number(one.destination)
+    at_port = virtual_service.at("spec", *path, "destination", "port", "number")
+    asked = host
+    if service is not None and service.reach is Reach.ALIAS:
+        if port is not None and service.port(port) is None:
+            yield wording.port_unknown(subject, host, port, (other.number for other in service.ports), at_port)
+            return
+        asked = Host(service.external_name)
+        service = known.services.get(asked)
     if service is None:
         at = virtual_service.at("spec", *path, "destination", "host")
-        known = _nearest(host, registry)
-        yield wording.host_unknown(subject, host, known, at, "requests sent there fail with 503 NC")
+        yield wording.host_unknown(subject, asked, known.nearest(asked), at, "requests sent there fail with 503 NC")
         return
-    port = port_number(one.destination)
     if port is not None and service.port(port) is None:
-        at = virtual_service.at("spec", *path, "destination", "port", "number")
-        yield wording.port_unknown(subject, host, port, (known.number for known in service.ports), at)
+        yield wording.port_unknown(subject, asked, port, (other.number for other in service.ports), at_port)
     subset = one.destination.subset
     if subset:
-        known_subsets = lookup.effective(virtual_service.namespace, host, service.namespace).subsets
-        if subset not in known_subsets:
+        found = lookup.candidates(virtual_service.namespace, asked, service.namespace)
+        subsets = tuple(dict.fromkeys(name for rule in found for name in rule.subsets))
+        if subset not in subsets:
             at = virtual_service.at("spec", *path, "destination", "subset")
-            yield wording.subset_unknown(subject, subset, host, tuple(known_subsets), at)
+            yield wording.subset_unknown(subject, subset, asked, subsets, at)
 
 
-def _check_winners(virtual_services: Sequence[VirtualService], registry: Registry, domain: str) -> Iterator[Diagnostic]:
+def _check_winners(virtual_services: Sequence[VirtualService], known: Known, domain: str) -> Iterator[Diagnostic]:
     """Hosts that two VirtualServices claim, as a client in the loser's own namespace sees them, if it sees both."""
-    owners: dict[str, dict[str, VirtualService]] = {}
-    for namespace in dict.fromkeys(one.namespace for one in virtual_services):
-        owners[namespace] = {}
-        for one in in_order(virtual_services, namespace):
-            for written in one.spec.hosts:
-                owners[namespace].setdefault(ascii_lower(resolve(written, one.namespace, domain)), one)
+    claims: dict[str, list[VirtualService]] = {}
+    for one in virtual_services:
+        if governs_mesh(one):
+            for host in {ascii_lower(resolve(written, one.namespace, domain)) for written in one.spec.hosts}:
+                claims.setdefault(host, []).append(one)
+    winners: dict[tuple[str, str], VirtualService | None] = {}
     for one in virtual_services:
         if not governs_mesh(one):
             continue
         seen_at_home = visibility(one.spec.export_to, one.namespace, one.namespace) != "hidden"
         for index, written in enumerate(one.spec.hosts):
             host = ascii_lower(resolve(written, one.namespace, domain))
-            winner = owners[one.namespace].get(host, one) if seen_at_home else one
+            key = (host, one.namespace)
+            if key not in winners:
+                winners[key] = next(iter(in_order(claims[host], one.namespace)), None)
+            winner = (winners[key] or one) if seen_at_home else one
             at = one.at("spec", "hosts", index)
             if winner is not one:
                 yield wording.host_taken(one, host, winner, at)
-            elif not is_wild(host) and "." in written and host not in registry.services:
-                # A dotted name may be a host outside the mesh; only one that looks like a service is worth a word.
-                if host.endswith(f".svc.{domain}"):
-                    known = _nearest(host, registry)
-                    yield wording.host_unknown(one.subject, host, known, at, "the rules apply to nobody's requests")
-            elif not is_wild(host) and host not in registry.services:
-                known = _nearest(host, registry)
-                yield wording.host_unknown(one.subject, host, known, at, "the rules apply to nobody's requests")
-            for service in _covered(host, registry) if one.spec.http else ():
+            # A dotted name may be a host outside the mesh; only one that looks like a service is worth a word.
+            elif (
+                not is_wild(host)
+                and host not in known.services
+                and ("." not in written or host.endswith(f".svc.{domain}"))
+            ):
+                meant = known.nearest(host)
+                yield wording.host_unknown(one.subject, host, meant, at, "the rules apply to nobody's requests")
+            for service in known.covered(host) if one.spec.http else ():
                 for port in service.ports:
                     if not port.protocol.may_be_http:
                         yield wording.protocol_not_http(one, service.host, port.number, port.name, at)
 
 
-def _check_destination_rule(rule: DestinationRule, registry: Registry, domain: str) -> Iterator[Diagnostic]:
+def _check_destination_rule(rule: DestinationRule, known: Known, domain: str) -> Iterator[Diagnostic]:
     host = resolve(rule.spec.host, rule.namespace, domain)
-    covered = _covered(host, registry)
+    covered = known.covered(host)
     if not covered:
-        known = _nearest(host, registry)
         at = rule.at("spec", "host")
-        yield wording.host_unknown(rule.subject, host, known, at, "the rule governs nothing")
+        yield wording.host_unknown(rule.subject, host, known.nearest(host), at, "the rule governs nothing")
     for path in not_acted_on(rule.kind, rule.spec):
         yield wording.field_not_modelled(rule.subject, path_text(path[-2:]), rule.at("spec", *path))
     yield from check_policies(rule)
     for index, subset in enumerate(rule.spec.subsets):
         for service in covered:
+            if not (service.reach is Reach.LISTED or service.reach.by_name):
+                continue  # requests go where the client was going, whatever the subset
             members = [member for of_port in service.members.values() for member in of_port]
             if not any(is_subset_of(subset.labels, member.labels) for member in members):
                 at = rule.at("spec", "subsets", index, "labels")
-                yield wording.subset_empty(rule, subset.name, service.host, at)
+                yield wording.subset_empty(rule, subset.name, service.host, service.reach.by_name, at)
 
 
 def _as_one_rule(rules: Sequence[HTTPRoute]) -> str:
@@ -248,21 +263,3 @@ def _as_one_rule(rules: Sequence[HTTPRoute]) -> str:
         subset = f", subset: {one.destination.subset}" if one.destination.subset else ""
         lines += [f"  - destination: {{host: {one.destination.host}{subset}}}", f"    weight: {one.weight}"]
     return "\n".join(lines)
-
-
-def _covered(host: str, registry: Registry) -> list[RegisteredService]:
-    """The services that a host stands for. Only a wildcard has to look at all of them."""
-    if is_wild(host):
-        return [service for name, service in registry.services.items() if covers(host, name)]
-    service = registry.services.get(Host(host))
-    return [service] if service is not None else []
-
-
-def _nearest(host: str, registry: Registry) -> str | None:
-    """The service that was most likely meant: one of a similar name, be it in another namespace.
-
-    Full names share most of their letters, whatever they begin with; so the first part is compared by itself.
-    """
-    name = nearest(host.partition(".")[0], (one.name for one in registry.services.values()))
-    hosts = [one.host for one in registry.services.values() if one.name == name]
-    return nearest(host, hosts) or next(iter(hosts), None)

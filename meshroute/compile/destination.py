@@ -10,11 +10,11 @@ Errors    none: what cannot be served as written is diagnosed by check.py.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, assert_never
+from typing import Final, TypeAlias, assert_never
 
 import msgspec
 
-from meshroute.compile.resolve import age, most_specific, resolve
+from meshroute.compile.resolve import MostSpecific, age, is_subset_of, resolve
 from meshroute.manifest.istio import (
     ConsistentHashLB,
     DestinationRule,
@@ -26,7 +26,7 @@ from meshroute.manifest.istio import (
     TrafficPolicy,
 )
 from meshroute.manifest.metadata import Duration
-from meshroute.names import CLUSTER_DOMAIN, Host, ascii_lower, wire
+from meshroute.names import CLUSTER_DOMAIN, ROOT_NAMESPACE, Host, ascii_lower, wire
 from meshroute.table import (
     HashOnCookie,
     HashOnHeader,
@@ -44,88 +44,109 @@ from meshroute.table import (
 )
 from meshroute.table import OutlierDetection as Outliers
 
-ROOT_NAMESPACE: Final = "istio-system"
+NO_LABELS: Final[Mapping[str, str]] = {}
 
 
 class Effective(msgspec.Struct, frozen=True):
     """What holds for one service as one client sees it: all subsets, and one policy for the service as a whole.
 
     `export_to` is what the oldest of the rules says about who may see it; only rules that say the same, or more than
-    that, are folded into it.
+    that, are folded into it. `selector` has the labels of the workloads that it is for, None for all.
     """
 
     rules: tuple[DestinationRule, ...] = ()
     subsets: Mapping[str, Subset] = {}
     policy: TrafficPolicy | None = None
     export_to: frozenset[str] = frozenset()
+    selector: Mapping[str, str] | None = None
 
 
 NOTHING: Final = Effective()
 
-Index = dict[str, list[Effective]]
+Index: TypeAlias = MostSpecific[list[Effective]]
 """What one namespace says, by the host that its rules name."""
 
 
 class DestinationRules:
-    """All DestinationRules of a mesh, ready to be looked up. Rules for chosen workloads are left out."""
+    """All DestinationRules of a mesh, ready to be looked up. `exported` is who sees those that do not say."""
 
-    def __init__(self, rules: Iterable[DestinationRule], domain: str = CLUSTER_DOMAIN) -> None:
+    def __init__(
+        self,
+        rules: Iterable[DestinationRule],
+        domain: str = CLUSTER_DOMAIN,
+        root_namespace: str = ROOT_NAMESPACE,
+        exported: Sequence[str] = ("*",),
+    ) -> None:
+        self._root: Final = root_namespace
         self._own: Final[dict[str, Index]] = {}
         self._exported: Final[dict[str, Index]] = {}
-        self._root_private: Final[Index] = {}
-        for rule in sorted(rules, key=age):
-            if rule.spec.workload_selector is not None:
-                continue
+        self._root_private: Final[Index] = MostSpecific()
+        for rule in sorted(rules, key=lambda one: (one.spec.workload_selector is None, *age(one))):
             namespace, host = rule.namespace, resolve(rule.spec.host, rule.namespace, domain)
-            export_to = frozenset(rule.spec.export_to)
+            # Rules for chosen workloads are for those of their own namespace, whatever they say.
+            export_to = frozenset(rule.spec.export_to if rule.spec.workload_selector is None else (".",))
             if not export_to or export_to & {"*", ".", namespace}:
-                _fold(self._own.setdefault(namespace, {}), host, rule)
-            if export_to not in ({"."}, {namespace}):
-                _fold(self._exported.setdefault(namespace, {}), host, rule)
-            elif namespace == ROOT_NAMESPACE:
-                _fold(self._root_private, host, rule)
+                _fold(self._own.setdefault(namespace, MostSpecific()), host, rule, export_to)
+            if export_to not in ({"."}, {namespace}) and (export_to or "." not in exported):
+                _fold(self._exported.setdefault(namespace, MostSpecific()), host, rule, export_to)
+            elif namespace == root_namespace:
+                _fold(self._root_private, host, rule, export_to)
 
-    def effective(self, client: str, host: Host, owner: str) -> Effective:
+    def effective(self, client: str, host: Host, owner: str, labels: Mapping[str, str] = NO_LABELS) -> Effective:
         """The rule for a service host: from the client's namespace, else the service's, else the root's.
 
         The first of these with any rule that covers the host decides; inside it the most specific host does. Of the
         root namespace's own clients the first step asks only what is private to it: its other rules are for everybody,
-        and stand last for them too.
+        and stand last for them too. Of several rules that are left, the first that chooses the client by its labels
+        counts, else the last that is for all.
         """
-        if found := _covering(self._root_private if client == ROOT_NAMESPACE else self._own.get(client, {}), host):
-            return found[-1]
-        for namespace in (owner, ROOT_NAMESPACE):
-            found = _covering(self._exported.get(namespace, {}), host)
+        found = self.candidates(client, host, owner)
+        for one in found:
+            if one.selector is not None and is_subset_of(one.selector, labels):
+                return one
+        return next((one for one in reversed(found) if one.selector is None), NOTHING)
+
+    def candidates(self, client: str, host: Host, owner: str) -> Sequence[Effective]:
+        """What clients of a namespace follow for a service host, whichever workloads they are."""
+        own = self._root_private if client == self._root else self._own.get(client)
+        if own is not None and (found := own.find(host)):
+            return found
+        for namespace in (owner, self._root):
+            index = self._exported.get(namespace)
+            found = (index.find(host) if index is not None else None) or []
             if seen := [one for one in found if not one.export_to or one.export_to & {"*", client}]:
-                return seen[-1]
-        return NOTHING
+                return seen
+        return ()
 
 
-def _covering(index: Index, host: Host) -> Sequence[Effective]:
-    """What the most specific host that covers this one says, whoever may see it; nothing where none does."""
-    name = most_specific(index, host)
-    return index[name] if name is not None else ()
-
-
-def _fold(index: Index, host: Host, rule: DestinationRule) -> None:
+def _fold(index: Index, host: Host, rule: DestinationRule, export_to: frozenset[str]) -> None:
     """Fold a rule into the older ones for its host: subsets are gathered, the first of a name stays; the first traffic
-    policy stays whole. Rules that fewer may see than the older one are kept apart, and the last such one counts."""
-    export_to = frozenset(rule.spec.export_to)
-    entries = index.setdefault(host, [])
+    policy stays whole. Rules that fewer may see than the older one are kept apart, and so are rules for other
+    workloads. One for all workloads is folded into those for chosen ones too if it is as private as they are, and then
+    stands by itself only if more may see it."""
+    entries = index.add(host, [])
+    selector = rule.spec.workload_selector.match_labels if rule.spec.workload_selector is not None else None
     apart = True
     for number, older in enumerate(entries):
-        apart = export_to != older.export_to and not (older.export_to and export_to >= older.export_to)
-        if not apart:
-            entries[number] = _joined(older, rule)
+        apart = export_to != older.export_to
+        if apart and not (older.export_to and export_to >= older.export_to):
+            continue
+        if selector is not None and older.selector is not None and selector != older.selector:
+            apart = True
+            continue
+        if (selector is None) is (older.selector is None):
+            apart = False
+        entries[number] = _joined(older, rule)
     if apart:
-        entries.append(_joined(Effective(export_to=export_to), rule))
+        entries.append(_joined(Effective(export_to=export_to, selector=selector), rule))
 
 
 def _joined(older: Effective, rule: DestinationRule) -> Effective:
     subsets = dict(older.subsets)
     for subset in rule.spec.subsets:
         subsets.setdefault(subset.name, subset)
-    return Effective((*older.rules, rule), subsets, older.policy or rule.spec.traffic_policy, older.export_to)
+    policy = older.policy or rule.spec.traffic_policy
+    return Effective((*older.rules, rule), subsets, policy, older.export_to, older.selector)
 
 
 class Settings(msgspec.Struct, frozen=True):

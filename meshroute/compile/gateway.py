@@ -15,9 +15,9 @@ from typing import Final
 import msgspec
 
 from meshroute.compile.l4 import ConnectionRules, sni
-from meshroute.compile.registry import RegisteredService
-from meshroute.compile.resolve import intersection, matches, names_for_namespace, resolve
+from meshroute.compile.resolve import intersection, names_for_namespace, overlaps, resolve
 from meshroute.compile.routes import Rules, is_catch_all
+from meshroute.compile.service import RegisteredService
 from meshroute.manifest import Gateway
 from meshroute.manifest.istio import L4MatchAttributes, TLSMatchAttributes, VirtualService
 from meshroute.manifest.istio_gateway import Server, ServerTLSMode
@@ -194,7 +194,7 @@ class GatewayListeners:
         for virtual_service in self._virtual_services(one.name):
             served = names_for_namespace(one.hosts, virtual_service.namespace)
             hosts = self._hosts(virtual_service)
-            if any(matches(host, name) for host in hosts for name in served):
+            if any(overlaps(host, name) for host in hosts for name in served):
                 yield virtual_service
 
     def _tcp(self, one: Bound) -> Chain | None:

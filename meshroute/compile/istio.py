@@ -1,8 +1,8 @@
 """The Istio front-end: what a sidecar receives, as a routing table.
 
-Source    spec/host.md, spec/match.md, spec/route.md, spec/destination.md, spec/locality.md; istio/istio:
-          pilot/pkg/networking/core/{httproute.go,route/route.go}
-Inputs    a registry, VirtualServices and DestinationRules that passed validation, a viewpoint.
+Source    spec/host.md, spec/sidecar.md, spec/match.md, spec/route.md, spec/destination.md, spec/locality.md;
+          istio/istio: pilot/pkg/networking/core/{httproute.go,cluster.go,cluster_builder.go,route/route.go}
+Inputs    a registry, VirtualServices, DestinationRules and Sidecars that passed validation, a viewpoint.
 Exactness routes stand in textual order, several `match` blocks as several routes with one action; a rule that matches
           everything ends its VirtualService; the first VirtualService of a host takes it whole.
 Errors    none: what was wrong was diagnosed before.
@@ -10,7 +10,7 @@ Errors    none: what was wrong was diagnosed before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -26,15 +26,16 @@ from meshroute.compile.destination import (
     policy_of,
     settings_of,
 )
+from meshroute.compile.domains import Domains
 from meshroute.compile.locality import preference_of, spread
-from meshroute.compile.registry import Member, RegisteredService, Registry
-from meshroute.compile.resolve import MESH, age, covers, is_subset_of, is_wild, resolve, specificity, visibility
+from meshroute.compile.resolve import MESH, Hosts, is_subset_of, is_wild, resolve
 from meshroute.compile.routes import EVERYTHING, Asker, Rules, cluster_name
+from meshroute.compile.scope import Listens, Scope, governs_mesh, in_order, scope_of
+from meshroute.compile.service import Member, Reach, RegisteredService, Registry
 from meshroute.compile.viewpoint import MeshConfig, Sidecar
-from meshroute.manifest.istio import (
-    VirtualService,
-)
-from meshroute.names import ClusterName, Host, ascii_lower, is_ip
+from meshroute.manifest.istio import SimpleLB, VirtualService
+from meshroute.manifest.istio_sidecar import Sidecar as SidecarResource
+from meshroute.names import ClusterName, Host, ascii_lower
 from meshroute.table import (
     Cluster,
     Forward,
@@ -48,6 +49,8 @@ from meshroute.table import (
     WeightedCluster,
 )
 
+__all__ = ["BLACK_HOLE", "PASSTHROUGH", "governs_mesh", "in_order", "sidecar_table"]
+
 PASSTHROUGH: Final = ClusterName("PassthroughCluster")
 BLACK_HOLE: Final = ClusterName("BlackHoleCluster")
 
@@ -58,44 +61,22 @@ def sidecar_table(
     destination_rules: DestinationRules,
     viewpoint: Sidecar,
     config: MeshConfig,
+    sidecars: Sequence[SidecarResource] = (),
 ) -> RoutingTable:
-    """The table of the proxy at this viewpoint: a listener for each service port, a cluster for each subset of each."""
-    view = _View(
-        registry,
-        in_order(virtual_services, viewpoint.namespace),
-        destination_rules,
-        viewpoint,
-        config,
-        Delegates(virtual_services),
-    )
-    ports = sorted({port.number for service in registry.services.values() for port in service.ports})
-    allow_any = config.outbound == "ALLOW_ANY"
+    """The table of the proxy at this viewpoint: a listener for each service port that it sees, a cluster for each
+    subset of each service that it sees or that its rules send to."""
+    delegates = Delegates(virtual_services)
+    scope = scope_of(registry, virtual_services, sidecars, viewpoint, config, delegates)
+    view = _View(scope, destination_rules, viewpoint, config, delegates)
     return RoutingTable(
-        listeners=tuple(view.listener(port) for port in ports),
+        listeners=tuple(view.listener(port) for port in scope.ports),
         clusters=(
             *view.clusters(),
-            Cluster(PASSTHROUGH, OriginalDestination()) if allow_any else Cluster(BLACK_HOLE, policy_of(None)),
+            Cluster(PASSTHROUGH, OriginalDestination()) if scope.allow_any else Cluster(BLACK_HOLE, policy_of(None)),
         ),
-        otherwise=PASSTHROUGH if allow_any else BLACK_HOLE,
+        otherwise=view.otherwise,
         locality=view.client.locality,
     )
-
-
-def in_order(virtual_services: Iterable[VirtualService], client: str) -> tuple[VirtualService, ...]:
-    """The VirtualServices for sidecars that a client namespace sees: its own private ones, those exported to it by
-    name, the public ones, each part oldest first. The first in this order wins a host."""
-    oldest_first = sorted(
-        (one for one in virtual_services if governs_mesh(one)),
-        key=age,
-    )
-    seen = [(visibility(one.spec.export_to, one.namespace, client), one) for one in oldest_first]
-    return tuple(one for part in ("private", "exported", "public") for how, one in seen if how == part)
-
-
-def governs_mesh(virtual_service: VirtualService) -> bool:
-    """Whether sidecars look at it: it has hosts, and `mesh` is among its gateways or nothing is."""
-    gateways = virtual_service.spec.gateways or (MESH,)
-    return bool(virtual_service.spec.hosts) and MESH in gateways
 
 
 class _View:
@@ -103,48 +84,63 @@ class _View:
 
     def __init__(
         self,
-        registry: Registry,
-        virtual_services: tuple[VirtualService, ...],
+        scope: Scope,
         destination_rules: DestinationRules,
         viewpoint: Sidecar,
         config: MeshConfig,
         delegates: Delegates,
     ) -> None:
-        self.services: Final = registry.services
-        self.virtual_services: Final = virtual_services
+        self.scope: Final = scope
         self.viewpoint: Final = viewpoint
         self.config: Final = config
         self.client: Final = topology.client(viewpoint.labels, viewpoint.locality, config.cluster)
         self._rules: Final = destination_rules
         self._effective: Final[dict[Host, Effective]] = {}
-        asker = Asker(frozenset((MESH,)), self.client.labels, viewpoint.namespace)
-        self.rules: Final = Rules(asker, self.effective, delegates, config)
-        self._owner: Final = _owners(virtual_services, registry.services, config.domain)
+        self.delegates: Final = delegates
+        self.otherwise: Final = _otherwise(scope)
 
     def effective(self, host: Host) -> Effective:
-        """What DestinationRules say about a host; nothing about one that is not registered."""
+        """What DestinationRules say about a host; nothing about one that the proxy does not see."""
         known = self._effective.get(host)
         if known is None:
-            service = self.services.get(host)
-            known = self._rules.effective(self.viewpoint.namespace, host, service.namespace) if service else NOTHING
+            service = self.scope.services.get(host)
+            known = NOTHING
+            if service is not None:
+                known = self._rules.effective(self.viewpoint.namespace, host, service.namespace, self.viewpoint.labels)
             self._effective[host] = known
         return known
 
     def clusters(self) -> Iterator[Cluster]:
-        """For each port of each service: the cluster of all its endpoints, and one for each subset."""
-        for service in self.services.values():
+        """For each port of each service: the cluster of all its endpoints, and one for each subset.
+
+        A cluster that DNS is asked for has to have a name to ask for: without any, there is no cluster.
+        """
+        services = sorted(self.scope.services.values(), key=lambda one: (one.namespace, one.name))
+        for service in services:
+            if service.reach is Reach.ALIAS:
+                continue
             effective = self.effective(service.host)
+            by_request = service.reach is Reach.BY_REQUEST and is_wild(service.host)
             for port in service.ports:
-                members = service.members[port.number]
-                for subset in ("", *effective.subsets):
+                members: Sequence[Member] = service.members[port.number]
+                if service.node_local:
+                    members = [one for one in members if one.node == self.viewpoint.node]
+                if service.reach.by_name and not members:
+                    continue
+                for subset in ("", *(() if by_request else effective.subsets)):
                     labels = effective.subsets[subset].labels if subset else {}
                     chosen = [one for one in members if is_subset_of(labels, one.labels)]
-                    yield self._cluster(service, port.number, subset, () if service.headless else chosen)
+                    if service.reach.by_name and not chosen and not _passes_through(effective, subset):
+                        continue
+                    yield self._cluster(service, port.number, subset, chosen)
 
     def _cluster(self, service: RegisteredService, port: int, subset: str, members: Sequence[Member]) -> Cluster:
         """One cluster. Where a panic may come, endpoints that are not ready are left out, so that it finds none."""
         settings = settings_of(self.effective(service.host), subset, port)
         balancer, detection = settings.load_balancer, settings.outlier_detection
+        original = service.reach is Reach.ORIGINAL or (service.reach is Reach.BY_REQUEST and is_wild(service.host))
+        if original:
+            members = ()
         # A service that says which endpoints it prefers needs to know how many of them are not ready.
         panic = detection.min_health_percent if detection is not None and service.distribution is None else 0
         if panic > 0:
@@ -153,7 +149,7 @@ class _View:
         placed = spread(members, self.client, preference, detection is not None)
         cluster = Cluster(
             cluster_name(port, subset, service.host),
-            OriginalDestination() if service.headless else policy_of(balancer),
+            OriginalDestination() if original else policy_of(balancer),
             placed.endpoints,
             service.host,
             subset,
@@ -169,56 +165,13 @@ class _View:
     def listener(self, port: int) -> Listener:
         """The virtual hosts on a port: by VirtualServices, then of services that none governs, then of everybody
         else."""
-        present = {host: one for host, one in self.services.items() if one.port(port) is not None}
-        governed = {host: one for host, one in present.items() if (it := one.port(port)) and it.protocol.may_be_http}
-        hosts: list[VirtualHost] = []
-        domains = _Domains(present, self.viewpoint.namespace)
-        served: set[str] = set()
-        for virtual_service in self.virtual_services:
-            matched, unknown = self._takes(virtual_service, governed)
-            if not matched and port != 80:
-                continue
-            routes = self.rules.routes(virtual_service, port)
-            if not routes:
-                continue
-            for service in matched:
-                if service.host not in served:
-                    served.add(service.host)
-                    hosts.append(VirtualHost(f"{service.host}:{port}", domains.of(service), routes))
-            for host in unknown:
-                if host not in served and (names := domains.plain(host)):
-                    served.add(host)
-                    hosts.append(VirtualHost(f"{host}:{port}", names, routes))
-        for host, service in present.items():
-            if host not in served:
-                hosts.append(VirtualHost(f"{host}:{port}", domains.of(service), (self._default_route(host, port),)))
-        hosts.sort(key=lambda one: one.name)
-        hosts.append(self._everybody_else())
-        return Listener(port, tuple(hosts), arrival=actions.arrival_of(self.config, hosts))
+        listens = self.scope.listener(port)
+        hosts = tuple(_OnPort(self, listens, port).hosts()) if listens is not None else ()
+        hosts = (*sorted(hosts, key=lambda one: one.name), self._everybody_else())
+        return Listener(port, hosts, arrival=actions.arrival_of(self.config, hosts))
 
-    def _takes(
-        self, virtual_service: VirtualService, governed: Mapping[Host, RegisteredService]
-    ) -> tuple[list[RegisteredService], list[str]]:
-        """The services on a port that a VirtualService has a say in, and those of its hosts that no registry knows."""
-        matched: list[RegisteredService] = []
-        unknown: list[str] = []
-        for written in virtual_service.spec.hosts:
-            host = Host(ascii_lower(resolve(written, virtual_service.namespace, self.config.domain)))
-            if not is_wild(host):
-                if host in governed:
-                    matched.append(governed[host])
-                elif host not in self.services:
-                    unknown.append(host)
-                continue
-            covered = [one for name, one in self.services.items() if covers(host, name)]
-            if not covered:
-                unknown.append(host)
-            matched.extend(
-                one for one in covered if one.host in governed and self._owner.get(one.host) is virtual_service
-            )
-        return matched, unknown
-
-    def _default_route(self, host: Host, port: int) -> Route:
+    def default_route(self, host: Host, port: int) -> Route:
+        """The route of a service that no VirtualService governs."""
         retries = actions.retries_of(None, self.config.retries)
         forward = Forward(
             (WeightedCluster(cluster_name(port, "", host)),),
@@ -229,68 +182,126 @@ class _View:
         return Route(EVERYTHING, forward, "default")
 
     def _everybody_else(self) -> VirtualHost:
-        if self.config.outbound == "ALLOW_ANY":
+        if self.scope.allow_any:
             return VirtualHost(
-                "allow_any", ("*",), (Route(EVERYTHING, Forward((WeightedCluster(PASSTHROUGH),)), "allow_any"),)
+                "allow_any", ("*",), (Route(EVERYTHING, Forward((WeightedCluster(self.otherwise),)), "allow_any"),)
             )
         return VirtualHost("block_all", ("*",), (Route(EVERYTHING, Respond(502), "block_all"),))
 
 
-def _owners(
-    virtual_services: Sequence[VirtualService], services: Mapping[Host, RegisteredService], domain: str
-) -> dict[Host, VirtualService]:
-    """For each service, the first VirtualService that has the most specific host covering it."""
-    exact: dict[str, VirtualService] = {}
-    wild: dict[str, VirtualService] = {}
-    for one in virtual_services:
-        for written in one.spec.hosts:
-            host = ascii_lower(resolve(written, one.namespace, domain))
-            (wild if is_wild(host) else exact).setdefault(host, one)
-    by_specificity = sorted(wild, key=specificity)
-    owners: dict[Host, VirtualService] = {}
-    for host in services:
-        owner = exact.get(host) or next((wild[name] for name in by_specificity if covers(name, host)), None)
-        if owner is not None:
-            owners[host] = owner
-    return owners
+def _otherwise(scope: Scope) -> ClusterName:
+    """The cluster for whatever nobody registered."""
+    if not scope.allow_any:
+        return BLACK_HOLE
+    proxy = scope.egress_proxy
+    if proxy is None:
+        return PASSTHROUGH
+    # As it is written: the host is not completed, and a port that is not named is none.
+    return cluster_name(proxy.port.number if proxy.port is not None else 0, proxy.subset, proxy.host)
 
 
-class _Domains:
-    """Gives out the domains of one listener, each to one virtual host only."""
-
-    def __init__(self, services: Mapping[Host, RegisteredService], namespace: str) -> None:
-        self._namespace: Final = namespace
-        # A full name belongs to its service even where another one's short form is spelt alike.
-        self._reserved: Final = {name for host in services for name in (host, f"{host}.")}
-        self._given: Final[set[str]] = set()
-
-    def of(self, service: RegisteredService) -> tuple[str, ...]:
-        """Every name by which this client may call a service."""
-        host, short = service.host, f"{service.name}.{service.namespace}"
-        own = (host, f"{host}.")
-        if service.namespace == self._namespace:
-            forms: tuple[str, ...] = (service.name, f"{short}.svc", short)
-        else:
-            forms = (short, f"{short}.svc")
-        names = [name for name in own if self._free(name)]
-        names += [name for name in forms if name not in self._reserved and self._free(name)]
-        if service.headless:
-            names += [f"*.{name}" for name in list(names) if self._free(f"*.{name}")]
-        names += [name for address in service.addresses if self._free(name := _in_authority(address))]
-        return tuple(names)
-
-    def plain(self, host: str) -> tuple[str, ...]:
-        """The names of a host that is no service: itself, if nobody has it yet."""
-        if host in self._reserved:
-            return ()
-        return tuple(name for name in (_in_authority(host),) if self._free(name))
-
-    def _free(self, name: str) -> bool:
-        if ascii_lower(name) in self._given:
-            return False
-        self._given.add(ascii_lower(name))
-        return True
+def _passes_through(effective: Effective, subset: str) -> bool:
+    """Whether a subset says by itself that requests go where the client was going."""
+    policy = effective.subsets[subset].traffic_policy if subset else None
+    balancer = policy.load_balancer if policy is not None else None
+    return balancer is not None and balancer.simple is SimpleLB.PASSTHROUGH
 
 
-def _in_authority(host: str) -> str:
-    return f"[{host}]" if ":" in host and is_ip(host) else host
+class _OnPort:
+    """What an egress listener serves on one port."""
+
+    def __init__(self, view: _View, listens: Listens, port: int) -> None:
+        self.view: Final = view
+        self.listens: Final = listens
+        self.port: Final = port
+        # Of several services of one name on a port, the last is served.
+        self.present: Final = {
+            Host(ascii_lower(one.host)): one for one in listens.services if one.port(port) is not None
+        }
+        self._overlapped: Final = Hosts(self.present)
+        self._owned: Final[dict[int, list[Host]]] = {}
+        for host, service in self.present.items():
+            owner = listens.owners.get(service.host) if host == service.host else None
+            if owner is not None:
+                self._owned.setdefault(id(owner), []).append(host)
+        asker = Asker(frozenset((MESH,)), view.client.labels, view.viewpoint.namespace)
+        self._rules: Final = Rules(asker, view.effective, view.delegates, view.config, self._concrete)
+
+    def hosts(self) -> Iterator[VirtualHost]:
+        """Every virtual host but the last, in the order in which names are given out."""
+        domains = Domains(
+            (one for host, one in self.present.items() if self._is_http(host)),
+            f"{self.view.viewpoint.namespace}.svc.{self.view.config.domain}",
+            self.view.viewpoint.families,
+        )
+        served: set[str] = set()
+        for virtual_service in self._considered():
+            matched, unknown = self._takes(virtual_service)
+            if not matched and self.port != 80:
+                continue
+            routes = self._rules.routes(virtual_service, self.port)
+            if not routes:
+                continue
+            for host in unknown:
+                if host not in served:
+                    served.add(host)
+                    if names := domains.plain(host):
+                        yield VirtualHost(f"{host}:{self.port}", names, routes)
+            for host in matched:
+                if host not in served:
+                    served.add(host)
+                    if names := domains.of(self._trimmed(host)):
+                        yield VirtualHost(f"{host}:{self.port}", names, routes)
+        for host, service in self.present.items():
+            if host not in served and service.reach is not Reach.ALIAS:
+                route = self.view.default_route(host, self.port)
+                if names := domains.of(self._trimmed(host)):
+                    yield VirtualHost(f"{host}:{self.port}", names, (route,))
+
+    def _trimmed(self, host: Host) -> RegisteredService:
+        """A service under the name that virtual hosts use: in lower case."""
+        service = self.present[host]
+        return service if service.host == host else msgspec.structs.replace(service, host=host)
+
+    def _is_http(self, host: Host) -> bool:
+        port = self.present[host].port(self.port)
+        return port is not None and port.protocol.may_be_http
+
+    def _concrete(self, host: Host) -> Host:
+        """What an alias on this port stands for; every other host is itself."""
+        service = self.present.get(host)
+        return Host(service.external_name) if service is not None and service.external_name else host
+
+    def _full(self, virtual_service: VirtualService, host: str) -> Host:
+        return Host(ascii_lower(resolve(host, virtual_service.namespace, self.view.config.domain)))
+
+    def _considered(self) -> Iterator[VirtualService]:
+        """The VirtualServices that may say something on this port, in order: on port 80 all of them, on others those
+        that name a service of the port or own one."""
+        if self.port == 80:
+            yield from self.listens.virtual_services
+            return
+        for one in self.listens.virtual_services:
+            if id(one) in self._owned or any(self._full(one, host) in self.present for host in one.spec.hosts):
+                yield one
+
+    def _takes(self, virtual_service: VirtualService) -> tuple[list[Host], list[Host]]:
+        """The services on the port that a VirtualService has a say in, and those of its hosts that are none."""
+        matched: list[Host] = []
+        unknown: list[Host] = []
+        wild = False
+        for written in virtual_service.spec.hosts:
+            host = self._full(virtual_service, written)
+            if is_wild(host):
+                wild = True
+            elif host not in self.present:
+                unknown.append(host)
+            elif self._is_http(host):
+                matched.append(host)
+        if wild:
+            for written in virtual_service.spec.hosts:
+                host = self._full(virtual_service, written)
+                if is_wild(host) and not self._overlapped.overlaps(host):
+                    unknown.append(host)
+            matched += (host for host in self._owned.get(id(virtual_service), ()) if self._is_http(host))
+        return matched, unknown

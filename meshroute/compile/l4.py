@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from meshroute.compile.destination import Effective, source_policies
-from meshroute.compile.registry import Port, Protocol
 from meshroute.compile.resolve import is_subset_of, resolve
 from meshroute.compile.routes import Asker, cluster_name, port_number, rule_ref
+from meshroute.compile.service import Port, Protocol
 from meshroute.diagnostics import FieldPath
 from meshroute.manifest.istio import L4MatchAttributes, RouteDestination, TLSMatchAttributes, VirtualService
 from meshroute.names import Host, ascii_lower, wire

@@ -9,17 +9,31 @@ Errors    none. Two services of one name are refused by the loader.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
-from meshroute.compile import pods, topology, wording
+from meshroute.compile import entries, pods, topology, wording
+from meshroute.compile.entries import Candidate, Instance
 from meshroute.compile.pods import Workload
 from meshroute.compile.resolve import is_subset_of
+from meshroute.compile.service import (
+    LONG_AGO,
+    Member,
+    Port,
+    Protocol,
+    Reach,
+    RegisteredService,
+    Registry,
+    Surroundings,
+    first_of_each,
+)
 from meshroute.compile.topology import CLUSTER_NAME, Place
-from meshroute.diagnostics import Diagnostic, SourceRef
+from meshroute.diagnostics import Diagnostic
+from meshroute.manifest.istio_services import ServiceEntry, WorkloadEntry
 from meshroute.manifest.kubernetes import (
+    AddressType,
     Deployment,
     EndpointSlice,
     Namespace,
@@ -28,9 +42,10 @@ from meshroute.manifest.kubernetes import (
     Service,
     ServicePort,
     TrafficDistribution,
+    TrafficPolicyScope,
 )
 from meshroute.manifest.kubernetes import Endpoint as SliceEndpoint
-from meshroute.names import CLUSTER_DOMAIN, Host
+from meshroute.names import CLUSTER_DOMAIN, Host, is_ip
 from meshroute.table import Endpoint, Health
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
@@ -38,70 +53,16 @@ PERSISTENT_SESSION_LABEL = "istio.io/persistent-session"
 """On a Service: its endpoints that are going away stay known, for the clients that they already have."""
 DRAINING_LABEL = "istio.io/draining"
 """On a pod: it is going away, whatever else is said of it."""
-DISTRIBUTION_ANNOTATION = "networking.istio.io/traffic-distribution"
-"""On a Service or a Namespace: what `trafficDistribution` says, in any case of letters."""
+EXPORT_ANNOTATION = "networking.istio.io/exportTo"
+"""On a Service: who may see it, with commas between the namespaces."""
 
-
-class Protocol(StrEnum):
-    """What a port speaks, as far as it decides whether HTTP rules apply. `UNKNOWN` is found out by each connection."""
-
-    HTTP = "http"
-    TLS = "tls"
-    TCP = "tcp"
-    UNKNOWN = "unknown"
-
-    @property
-    def may_be_http(self) -> bool:
-        """Whether HTTP rules apply to an HTTP request on such a port."""
-        return self in (Protocol.HTTP, Protocol.UNKNOWN)
-
+__all__ = ["Member", "Port", "Protocol", "Reach", "RegisteredService", "Registry", "build", "distribution_of"]
 
 _PROTOCOLS: Mapping[str, Protocol] = {
     **dict.fromkeys(("http", "http2", "grpc", "grpc-web", "kubernetes.io/h2c", "kubernetes.io/ws"), Protocol.HTTP),
     **dict.fromkeys(("https", "tls", "kubernetes.io/wss"), Protocol.TLS),
     **dict.fromkeys(("tcp", "udp", "mongo", "mysql", "redis", "thrift"), Protocol.TCP),
 }
-
-
-class Port(msgspec.Struct, frozen=True):
-    """A port of a service."""
-
-    number: int
-    name: str
-    protocol: Protocol
-
-
-class Member(msgspec.Struct, frozen=True):
-    """An endpoint behind one port of a service, with the labels that subsets select by."""
-
-    endpoint: Endpoint
-    labels: Mapping[str, str]
-
-
-class RegisteredService(msgspec.Struct, frozen=True):
-    """A service. `members` has each port's endpoints by port number; `addresses` are its virtual IPs."""
-
-    host: Host
-    namespace: str
-    name: str
-    ports: tuple[Port, ...]
-    members: Mapping[int, tuple[Member, ...]]
-    addresses: tuple[str, ...] = ()
-    headless: bool = False
-    external_name: str = ""
-    distribution: TrafficDistribution | None = None
-    at: SourceRef = SourceRef("")
-
-    def port(self, number: int) -> Port | None:
-        """The port of that number, None where the service has none."""
-        return next((port for port in self.ports if port.number == number), None)
-
-
-class Registry(msgspec.Struct, frozen=True):
-    """All services, by host, and all workloads."""
-
-    services: Mapping[Host, RegisteredService]
-    workloads: tuple[Workload, ...]
 
 
 def protocol_of(port: ServicePort) -> Protocol:
@@ -127,9 +88,11 @@ def build(
     nodes: Sequence[Node] = (),
     namespaces: Sequence[Namespace] = (),
     cluster: str = CLUSTER_NAME,
+    service_entries: Sequence[ServiceEntry] = (),
+    workload_entries: Sequence[WorkloadEntry] = (),
 ) -> tuple[Registry, list[Diagnostic]]:
     """The registry of these manifests, and notes about what had to be assumed."""
-    surroundings = _Surroundings(
+    surroundings = Surroundings(
         domain,
         cluster,
         {one.name: topology.of_node(one.metadata.labels) for one in nodes},
@@ -139,59 +102,121 @@ def build(
     by_namespace: dict[str, list[Workload]] = {}
     for workload in found:
         by_namespace.setdefault(workload.namespace, []).append(workload)
+    entered: dict[str, list[Candidate]] = {}
+    for candidate in entries.candidates(workload_entries, surroundings):
+        entered.setdefault(candidate.namespace, []).append(candidate)
+    local = {
+        namespace: _Local(by_namespace.get(namespace, ()), entered.get(namespace, ()))
+        for namespace in {one.namespace for one in services}
+    }
     by_service: dict[tuple[str, str], list[EndpointSlice]] = {}
     for one in sorted(slices, key=lambda one: (one.namespace, one.name)):
         owner = one.metadata.labels.get(SERVICE_NAME_LABEL)
         if owner:
             by_service.setdefault((one.namespace, owner), []).append(one)
-    registered = {}
+    external, instances = entries.services(service_entries, by_namespace, entered, surroundings)
+    registered = list(external)
     for service in sorted(services, key=lambda one: (one.namespace, one.name)):
         entry = _register(
-            service,
-            by_service.get((service.namespace, service.name)),
-            by_namespace.get(service.namespace, ()),
-            surroundings,
+            service, by_service.get((service.namespace, service.name)), local[service.namespace], surroundings
         )
-        registered[entry.host] = entry
+        registered.append(_with_instances(entry, instances.get((entry.namespace, entry.host), ())))
         diagnostics.extend(
             wording.port_twice(service, number)
             for number, port in enumerate(service.spec.ports)
             if any((one.port, one.protocol) == (port.port, port.protocol) for one in service.spec.ports[:number])
         )
-    return Registry(registered, found), diagnostics
+    everything = _with_aliases(sorted(registered, key=lambda one: one.age))
+    by_host = first_of_each(everything)
+    known = {one.host: one for one in sorted(by_host.values(), key=lambda one: (one.namespace, one.name))}
+    return Registry(known, found, everything), diagnostics
 
 
-class _Surroundings(msgspec.Struct, frozen=True):
-    """What registering a service needs to know beside it: the localities of nodes, the annotations of namespaces."""
+class _Local:
+    """What runs in one namespace, ready to be selected."""
 
-    domain: str
-    cluster: str
-    nodes: Mapping[str, str]
-    annotations: Mapping[str, Mapping[str, str]]
+    def __init__(self, workloads: Sequence[Workload], entered: Sequence[Candidate]) -> None:
+        self.by_name: Final = {one.name: one for one in workloads}
+        self._entered: Final = entered
+        # Each label of each pod, so that a selector looks at those that have one of its labels and at no other.
+        self._having: Final[dict[tuple[str, str], list[Workload]]] = {}
+        for one in workloads:
+            for label in one.labels.items():
+                self._having.setdefault(label, []).append(one)
+
+    def pods(self, selector: Mapping[str, str]) -> tuple[Workload, ...]:
+        """The pods that have all these labels, by name; nothing for no label."""
+        fewest = min((self._having.get(label, []) for label in selector.items()), key=len, default=[])
+        return tuple(one for one in fewest if is_subset_of(selector, one.labels))
+
+    def entries(self, selector: Mapping[str, str]) -> Iterator[Candidate]:
+        """The WorkloadEntries with an address that have all these labels; nothing for no label."""
+        for one in self._entered:
+            if selector and is_ip(one.address) and is_subset_of(selector, one.labels):
+                yield one
+
+
+def _with_instances(service: RegisteredService, instances: Sequence[Instance]) -> RegisteredService:
+    """A service with what ServiceEntries of its namespace say about its host: those come first."""
+    if not instances or service.reach is not Reach.LISTED:
+        return service
+    members = {
+        port.number: (*entries.of_port(instances, port.name, service.reach), *service.members[port.number])
+        for port in service.ports
+    }
+    return msgspec.structs.replace(service, members=members)
+
+
+def _with_aliases(services: Sequence[RegisteredService]) -> tuple[RegisteredService, ...]:
+    """Services with the hosts of those that stand for them, by namespace and host. Aliases of aliases count; of those
+    that stand for each other in a ring, none does."""
+    stands_for = {one.host: one.external_name for one in services if one.reach is Reach.ALIAS}
+    if not stands_for:
+        return tuple(services)
+    aliases: dict[str, list[tuple[str, Host]]] = {}
+    for one in services:
+        if one.reach is not Reach.ALIAS:
+            continue
+        seen, there = {one.host}, one.external_name
+        while there in stands_for and there not in seen:
+            seen.add(Host(there))
+            there = stands_for[Host(there)]
+        if there not in seen:
+            aliases.setdefault(there, []).append((one.namespace, one.host))
+    return tuple(
+        msgspec.structs.replace(one, aliases=tuple(host for _, host in sorted(aliases[one.host])))
+        if one.host in aliases
+        else one
+        for one in services
+    )
 
 
 def _register(
     service: Service,
     slices: Sequence[EndpointSlice] | None,
-    local: Iterable[Workload],
-    surroundings: _Surroundings,
+    local: _Local,
+    surroundings: Surroundings,
 ) -> RegisteredService:
     spec = service.spec
-    local = tuple(local)
-    selected: tuple[Workload, ...] = ()
-    if spec.selector and spec.type != "ExternalName":
-        selected = tuple(one for one in local if is_subset_of(spec.selector, one.labels))
+    external = spec.external_name if spec.type == "ExternalName" else ""
+    headless = spec.cluster_ip == "None"
+    reach = Reach.ORIGINAL if headless else Reach.ALIAS if external else Reach.LISTED
+    selector = spec.selector if spec.type != "ExternalName" else {}
+    selected = local.pods(selector)
     # HTTP comes over TCP: a UDP port of the same number, as DNS has it, is another port.
     served = list({port.port: port for port in reversed(spec.ports) if port.protocol == "TCP"}.values())[::-1]
     ports = tuple(Port(port.port, port.name, protocol_of(port)) for port in served)
     members: dict[int, tuple[Member, ...]] = {}
     for port in served:
         members[port.port] = tuple(
-            _from_slices(service, slices, port, {one.name: one for one in local}, surroundings)
+            _from_slices(service, slices, port, local.by_name, surroundings)
             if slices
             else _from_pods(service, selected, port)
         )
+        if reach is Reach.LISTED:
+            members[port.port] += tuple(_from_entries(local.entries(selector), port))
     addresses = spec.cluster_ips or ((spec.cluster_ip,) if spec.cluster_ip else ())
+    exports = service.metadata.annotations.get(EXPORT_ANNOTATION, "")
     return RegisteredService(
         host=Host(f"{service.name}.{service.namespace}.svc.{surroundings.domain}"),
         namespace=service.namespace,
@@ -199,11 +224,24 @@ def _register(
         ports=ports,
         members=members,
         addresses=tuple(one for one in addresses if one and one != "None"),
-        headless=spec.cluster_ip == "None",
-        external_name=spec.external_name if spec.type == "ExternalName" else "",
+        headless=headless,
+        external_name=external,
         distribution=distribution_of(service, surroundings.annotations.get(service.namespace, {})),
         at=service.at(),
+        reach=reach,
+        created=service.metadata.creation_timestamp or LONG_AGO,
+        export_to=tuple(one.strip() for one in exports.split(",")) if exports else (),
+        node_local=spec.internal_traffic_policy is TrafficPolicyScope.LOCAL,
     )
+
+
+def _from_entries(chosen: Iterable[Candidate], port: ServicePort) -> Iterable[Member]:
+    """WorkloadEntries behind a port of a Service. A named `targetPort` has to be among their ports."""
+    for one in chosen:
+        number = one.ports.get(port.target, 0) if isinstance(port.target, str) else port.target
+        if number:
+            endpoint = Endpoint(one.address, number, one.full_name, weight=one.weight, locality=one.locality)
+            yield Member(endpoint, one.labels)
 
 
 def distribution_of(service: Service, inherited: Mapping[str, str]) -> TrafficDistribution | None:
@@ -211,10 +249,7 @@ def distribution_of(service: Service, inherited: Mapping[str, str]) -> TrafficDi
     written decides, even where it means nothing."""
     if service.spec.traffic_distribution is not None:
         return service.spec.traffic_distribution
-    for said in (service.metadata.annotations, inherited):
-        if written := said.get(DISTRIBUTION_ANNOTATION, "").lower():
-            return next((one for one in TrafficDistribution if one.lower() == written), None)
-    return None
+    return entries.distribution_of(service.metadata.annotations, inherited)
 
 
 def _health(
@@ -266,10 +301,12 @@ def _from_slices(
     slices: Sequence[EndpointSlice],
     port: ServicePort,
     by_name: Mapping[str, Workload],
-    surroundings: _Surroundings,
+    surroundings: Surroundings,
 ) -> Iterable[Member]:
     seen: set[tuple[str, int]] = set()
     for one in slices:
+        if one.address_type is AddressType.FQDN:  # proxies are not given names
+            continue
         for slice_port in one.ports:
             same = (slice_port.name) == (port.name) and (slice_port.protocol or "TCP") == port.protocol
             if not same or not slice_port.port:
@@ -305,7 +342,7 @@ def _from_slices(
 
 
 def _behind(
-    endpoint: SliceEndpoint, pod: str, workload: Workload | None, surroundings: _Surroundings
+    endpoint: SliceEndpoint, pod: str, workload: Workload | None, surroundings: Surroundings
 ) -> tuple[str, Mapping[str, str]]:
     """The locality of an endpoint of a slice, and its labels: those of the pod that it names.
 

@@ -1,7 +1,7 @@
 """Who means whom: short names, wildcards, visibility.
 
-Source    spec/host.md HOST-1 to HOST-3; istio/istio: pilot/pkg/model/config.go, pkg/config/host/name.go,
-          pilot/pkg/model/virtualservice.go, push_context.go
+Source    spec/host.md HOST-1 to HOST-3, HOST-8; istio/istio: pilot/pkg/model/config.go,
+          pkg/config/host/{name.go,names.go}, pilot/pkg/model/virtualservice.go, push_context.go
 Inputs    names as written in resources, and the namespace of the resource that has them.
 Exactness comparisons are by byte and by case; a name with a dot in it is never completed.
 Errors    none: a name that means nothing is diagnosed where it is used.
@@ -9,9 +9,10 @@ Errors    none: a name that means nothing is diagnosed where it is used.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final, Generic, Literal, TypeVar
 
 from meshroute.manifest.metadata import Resource
 from meshroute.names import CLUSTER_DOMAIN, Host, is_ip
@@ -59,26 +60,36 @@ def covers(host: str, name: str) -> bool:
     return name.removeprefix("*").endswith(host[1:])
 
 
-def matches(one: str, other: str) -> bool:
-    """Whether some name is one that both hosts stand for."""
-    return covers(one, other) or covers(other, one)
+def overlaps(host: str, other: str) -> bool:
+    """Whether there is a name that both hosts stand for: one of them covers the other."""
+    return covers(host, other) or covers(other, host)
 
 
-def intersection(hosts: Sequence[str], others: Sequence[str]) -> list[str]:
-    """What both lists stand for: of each two that overlap the narrower, each once."""
+def intersection(hosts: Iterable[str], others: Sequence[str]) -> tuple[str, ...]:
+    """What two lists of hosts both stand for: of each pair that overlaps the narrower one, in the order of the first
+    list and then of the second, each once.
+
+    >>> intersection(["foo.com", "*.net"], ["*.com", "bar.net"])
+    ('foo.com', 'bar.net')
+    """
     found: dict[str, None] = {}
-    for one in hosts:
+    for host in hosts:
         for other in others:
-            if covers(one, other):
+            if covers(other, host):
+                found[host] = None
+            elif covers(host, other):
                 found[other] = None
-            elif covers(other, one):
-                found[one] = None
-    return list(found)
+    return tuple(found)
 
 
-def names_for_namespace(hosts: Iterable[str], namespace: str) -> list[str]:
-    """Of hosts written `namespace/name`, the names that are for a namespace; those without a slash are for all."""
-    return [name for before, _, name in (one.rpartition("/") for one in hosts) if before in ("", "*", namespace)]
+def names_for_namespace(hosts: Iterable[str], namespace: str) -> tuple[str, ...]:
+    """Of hosts written as `namespace/host`, those for a namespace, without it. `*` and no namespace are for all.
+
+    >>> names_for_namespace(["ns1/foo.com", "ns2/bar.com", "*/baz.com"], "ns1")
+    ('foo.com', 'baz.com')
+    """
+    divided = [host.partition("/") if "/" in host else ("*", "/", host) for host in hosts]
+    return tuple(host for owner, _, host in divided if owner in ("*", namespace))
 
 
 def specificity(host: str) -> tuple[bool, int, str]:
@@ -89,6 +100,80 @@ def specificity(host: str) -> tuple[bool, int, str]:
 def most_specific(hosts: Iterable[str], name: str) -> str | None:
     """Of the hosts that cover a name, the most specific; None where none does."""
     return min((host for host in hosts if covers(host, name)), key=specificity, default=None)
+
+
+class Hosts:
+    """Many hosts, ready to be asked which of them a name overlaps: in a time that does not grow with their number."""
+
+    def __init__(self, hosts: Iterable[str]) -> None:
+        listed = frozenset(hosts)
+        self._exact: Final = frozenset(host for host in listed if not is_wild(host))
+        self._tails: Final = frozenset(host[1:] for host in listed if is_wild(host))
+        self._reversed: Final = sorted(host[::-1] for host in self._exact)
+        self._reversed_tails: Final = sorted(tail[::-1] for tail in self._tails)
+
+    def cover(self, name: str) -> bool:
+        """Whether one of the hosts covers a name."""
+        if not is_wild(name) and name in self._exact:
+            return True
+        return bool(self._tails) and any(tail in self._tails for tail in _tails(name))
+
+    def lie_below(self, name: str) -> bool:
+        """Whether a name covers one of the hosts."""
+        if not is_wild(name):
+            return name in self._exact
+        return _begins(self._reversed, name[:0:-1]) or _begins(self._reversed_tails, name[:0:-1])
+
+    def overlaps(self, name: str) -> bool:
+        """Whether a name overlaps one of the hosts."""
+        return self.cover(name) or self.lie_below(name)
+
+    def below(self, name: str) -> Iterator[str]:
+        """The hosts without a wildcard that a name covers; those of a wildcard by their letters from the end."""
+        if not is_wild(name):
+            if name in self._exact:
+                yield name
+            return
+        ending = name[:0:-1]
+        for number in range(bisect_left(self._reversed, ending), len(self._reversed)):
+            if not self._reversed[number].startswith(ending):
+                return
+            yield self._reversed[number][::-1]
+
+
+def _begins(ordered: Sequence[str], text: str) -> bool:
+    """Whether one of these texts, in order, begins so."""
+    number = bisect_left(ordered, text)
+    return number < len(ordered) and ordered[number].startswith(text)
+
+
+def _tails(name: str) -> Iterator[str]:
+    """What a wildcard that covers a name may have behind its `*`: the longest first."""
+    text = name[1:] if is_wild(name) else name
+    return (text[number:] for number in range(len(text) + 1))
+
+
+V = TypeVar("V")
+
+
+class MostSpecific(Generic[V]):
+    """Something for each host, found by the most specific host that covers a name. The first for a host stays."""
+
+    def __init__(self) -> None:
+        self._exact: Final[dict[str, V]] = {}
+        self._wild: Final[dict[str, V]] = {}
+
+    def add(self, host: str, value: V) -> V:
+        """What there is for a host: this value, or that which was there before."""
+        return self._wild.setdefault(host[1:], value) if is_wild(host) else self._exact.setdefault(host, value)
+
+    def find(self, name: str) -> V | None:
+        """What there is for the most specific host that covers a name; None where no host does."""
+        if not is_wild(name) and name in self._exact:
+            return self._exact[name]
+        if not self._wild:
+            return None
+        return next((self._wild[tail] for tail in _tails(name) if tail in self._wild), None)
 
 
 Visible = Literal["private", "exported", "public", "hidden"]

@@ -89,6 +89,7 @@ class Rules:
         effective: Callable[[Host], Effective],
         delegates: Delegates,
         config: MeshConfig,
+        concrete: Callable[[Host], Host] = lambda host: host,
         port_of: Callable[[Host, int], int] = lambda _, port: port,
     ) -> None:
         self.asker: Final = asker
@@ -96,6 +97,8 @@ class Rules:
         self.delegates: Final = delegates
         self.domain: Final = config.domain
         self.retries: Final = config.retries
+        # What an ExternalName service stands for, on this port; DestinationRules go by the name that is written.
+        self.concrete: Final = concrete
         self.port_of: Final = port_of
 
     def routes(self, virtual_service: VirtualService, port: int, *, tls: bool = False) -> tuple[Route, ...]:
@@ -204,7 +207,7 @@ class Rules:
         """The service that a destination means, and its cluster."""
         host = resolve(destination.host, owner.namespace, self.domain)
         number = port_number(destination) or self.port_of(host, port)
-        return host, cluster_name(number, destination.subset, host)
+        return host, cluster_name(number, destination.subset, self.concrete(host))
 
 
 def _level(changes: HeaderChanges) -> tuple[HeaderChanges, ...]:

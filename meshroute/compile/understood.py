@@ -50,14 +50,21 @@ ACTED_ON: Final[Mapping[str, Fields]] = {
         },
     },
     "DestinationRule": {
-        **_whole("host exportTo"),
+        **_whole("host exportTo workloadSelector"),
         "subsets": {**_whole("name labels"), "trafficPolicy": _TRAFFIC_POLICY},
         "trafficPolicy": _TRAFFIC_POLICY,
     },
     "Gateway": {},
-    "ServiceEntry": {},
-    "Sidecar": {},
-    "WorkloadEntry": {},
+    # Where a service stands and who may present its certificate changes no decision.
+    "ServiceEntry": _whole(
+        "hosts addresses ports location resolution endpoints workloadSelector exportTo subjectAltNames"
+    ),
+    # What comes in to a workload is not what its proxy decides about here.
+    "Sidecar": {
+        **_whole("workloadSelector ingress inboundConnectionPool outboundTrafficPolicy"),
+        "egress": {"hosts": WHOLE, "port": _whole("number protocol name targetPort")},
+    },
+    "WorkloadEntry": _whole("address ports labels network locality weight serviceAccount"),
     # By itself a group is no workload: nothing in it could change a decision.
     "WorkloadGroup": _whole("metadata template probe"),
 }

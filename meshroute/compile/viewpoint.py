@@ -15,18 +15,25 @@ import msgspec
 
 from meshroute.compile.topology import CLUSTER_NAME
 from meshroute.manifest.istio import HTTPRetry, LocalityLbSetting
-from meshroute.names import CLUSTER_DOMAIN, DEFAULT_NAMESPACE
+from meshroute.names import CLUSTER_DOMAIN, DEFAULT_NAMESPACE, ROOT_NAMESPACE
 
 
 class Sidecar(msgspec.Struct, frozen=True):
     """The proxy beside a client pod: its namespace, its labels, and where it runs (`region/zone/subzone`).
 
-    Without a locality, the labels say where it runs, if they do.
+    Without a locality, the labels say where it runs, if they do. `node` is the name of its node, for services that
+    keep to the client's node. `families` are the kinds of addresses that it has: IPv4, IPv6 or both.
     """
 
     namespace: str = DEFAULT_NAMESPACE
     labels: Mapping[str, str] = {}
     locality: str = ""
+    node: str = ""
+    families: tuple[Literal["IPv4", "IPv6"], ...] = ("IPv4", "IPv6")
+
+    def __post_init__(self) -> None:
+        if not self.families or not set(self.families) <= {"IPv4", "IPv6"}:
+            raise ValueError(f"a proxy has addresses of `IPv4`, `IPv6` or both, got {list(self.families)}")
 
 
 class Gateway(msgspec.Struct, frozen=True):
@@ -64,7 +71,9 @@ class MeshConfig(msgspec.Struct, frozen=True):
     going, `REGISTRY_ONLY` answers 502. `locality` holds for services of which no DestinationRule and no
     `trafficDistribution` says otherwise; None, like `enabled: false`, turns it off. `cluster` is the cluster's name, as
     a label of everything in it. `retries` holds for rules that say nothing of them; None is Istio's own default.
-    `paths` is how paths are put in order.
+    `paths` is how paths are put in order. `root_namespace` is the one whose DestinationRules and Sidecar are for
+    everybody. The three lists say who sees what has no `exportTo` (for Services, no annotation): namespaces, `.` for
+    the own one, `*` for all, `~` for nobody.
     """
 
     domain: str = CLUSTER_DOMAIN
@@ -73,6 +82,10 @@ class MeshConfig(msgspec.Struct, frozen=True):
     cluster: str = CLUSTER_NAME
     retries: HTTPRetry | None = None
     paths: PathNormalization = PathNormalization.DEFAULT
+    root_namespace: str = ROOT_NAMESPACE
+    default_service_export_to: tuple[str, ...] = ("*",)
+    default_virtual_service_export_to: tuple[str, ...] = ("*",)
+    default_destination_rule_export_to: tuple[str, ...] = ("*",)
 
     def __post_init__(self) -> None:
         if self.outbound not in ("ALLOW_ANY", "REGISTRY_ONLY"):

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 
 from meshroute.diagnostics import Code, Diagnostic, Severity, SourceRef
 from meshroute.manifest.istio import Delegate, DestinationRule, VirtualService
+from meshroute.manifest.istio_services import ServiceEntry
+from meshroute.manifest.istio_sidecar import Sidecar
 from meshroute.manifest.kubernetes import Deployment, Pod, Service
 
 
@@ -47,7 +49,9 @@ def pod_address_assumed(pod: Pod) -> Diagnostic:
 
 
 _INSTEAD = {
-    "workloadSelector": "the whole rule is left out",
+    "address": "the endpoint is left out",
+    "resolution": "requests are taken to go where the client was going",
+    "protocol": "the listener is taken to have one port, and not to be a proxy for all",
     "redirectCode": "a proxy has no such redirect, and the rule is left out",
 }
 """What becomes of a field that is not merely passed over."""
@@ -237,13 +241,85 @@ def consecutive_errors_ignored(rule: DestinationRule, at: SourceRef) -> Diagnost
     )
 
 
-def subset_empty(rule: DestinationRule, subset: str, host: str, at: SourceRef) -> Diagnostic:
+def subset_empty(rule: DestinationRule, subset: str, host: str, by_name: bool, at: SourceRef) -> Diagnostic:
     return Diagnostic(
         Code.SUBSET_EMPTY,
         Severity.WARNING,
-        f"subset `{subset}` of `{host}` selects no pod: requests sent there fail with 503 UH",
+        f"subset `{subset}` of `{host}` selects no {'endpoint' if by_name else 'pod'}: requests sent there fail with "
+        f"503 {'NC' if by_name else 'UH'}",
         at,
         rule.subject,
+    )
+
+
+def nobody_answers(entry: ServiceEntry, host: str, by_name: bool, at: SourceRef) -> Diagnostic:
+    return Diagnostic(
+        Code.ENDPOINTS_MISSING,
+        Severity.WARNING,
+        f"nobody answers for `{host}`: requests sent there fail with 503 {'NC' if by_name else 'UH'}",
+        at,
+        entry.subject,
+        help="give `endpoints` with an `address`, or a `workloadSelector` that chooses pods or WorkloadEntries",
+    )
+
+
+def endpoint_without_address(entry: ServiceEntry, address: str, at: SourceRef) -> Diagnostic:
+    return Diagnostic(
+        Code.ENDPOINTS_MISSING,
+        Severity.WARNING,
+        f"`{address}` is no IP address: with `resolution: STATIC` proxies are not told of it",
+        at,
+        entry.subject,
+        help="write `resolution: DNS` to have proxies ask for names",
+    )
+
+
+def names_not_asked(entry: ServiceEntry, host: str, at: SourceRef) -> Diagnostic:
+    return Diagnostic(
+        Code.ADDRESS_ASSUMED,
+        Severity.NOTE,
+        f"proxies ask DNS for the endpoints of `{host}`: here each name counts as one endpoint",
+        at,
+        entry.subject,
+        help="consistent hashing goes by address, and how many there are only DNS knows",
+    )
+
+
+def service_taken(
+    entry: ServiceEntry, host: str, namespace: str, kubernetes: bool, at: SourceRef, other: SourceRef
+) -> Diagnostic:
+    instead = f"the {'Kubernetes Service' if kubernetes else 'older ServiceEntry'} of namespace `{namespace}`"
+    return Diagnostic(
+        Code.SERVICE_IGNORED,
+        Severity.WARNING,
+        f"outside its own namespace, clients that see both use {instead} for `{host}`",
+        at,
+        entry.subject,
+        help="choose the other one with a Sidecar that imports `namespace/host`, or give the entry a host of its own",
+        related=(other,),
+    )
+
+
+def import_invalid(sidecar: Sidecar, host: str, at: SourceRef) -> Diagnostic:
+    return Diagnostic(
+        Code.FIELD_VALUE,
+        Severity.ERROR,
+        f"`{host}` is not `namespace/host`",
+        at,
+        sidecar.subject,
+        help="for any namespace write `*/...`, for the own one `./...`",
+    )
+
+
+def sidecar_ignored(sidecar: Sidecar, other: Sidecar) -> Diagnostic:
+    return Diagnostic(
+        Code.SIDECAR_IGNORED,
+        Severity.WARNING,
+        f"no proxy follows this Sidecar: {other.subject} is older, and neither has a `workloadSelector`",
+        sidecar.at("metadata", "name"),
+        sidecar.subject,
+        help="give one of them a `workloadSelector`",
+        related=(other.at("metadata", "name"),),
     )
 
 

@@ -23,7 +23,7 @@ from meshroute.compile.locality import ByLocality, Preference, preference_of, sp
 from meshroute.compile.pods import assumed_address, safe_name
 from meshroute.compile.registry import Member
 from meshroute.compile.resolve import covers, most_specific, resolve
-from meshroute.conformance import balancing
+from meshroute.conformance import balancing, seeing
 from meshroute.diagnostics import Diagnostic
 from meshroute.hashing import murmur64, xxhash64
 from meshroute.load import load_text
@@ -141,14 +141,14 @@ class Meshroute:
         return mr.Mesh(
             [resource for one in loaded for resource in one.resources],
             [diagnostic for one in loaded for diagnostic in one.diagnostics],
-            mr.MeshConfig(outbound=given.get("outbound", "ALLOW_ANY")),
+            seeing.mesh_of(given.get("mesh", {}), given.get("outbound", "ALLOW_ANY")),
             [draft for one in loaded for draft in one.drafts],
         )
 
     def _router(self, texts: Texts, given: Mapping[str, Any]) -> mr.Router:
         if "table" in given:
             return mr.Router(mr.RoutingTable.from_json(msgspec.json.encode(given["table"])))
-        return self._mesh(texts, given).router(mr.Sidecar(**given.get("client", {})))
+        return self._mesh(texts, given).router(seeing.client_of(given.get("client", {})))
 
 
 def _key(
@@ -409,6 +409,7 @@ _FUNCTIONS: Mapping[str, Any] = {
     "re2_full_match": _full_match,
     "re2_replace": lambda pattern, substitution, text: compile_rewrite(pattern, substitution).all_in(text),
     **balancing.FUNCTIONS,
+    **seeing.FUNCTIONS,
     "locality": lambda text: topology.canonical(text),
     "locality_setting": _locality_setting,
     "locality_spread": _locality_spread,

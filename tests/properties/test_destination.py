@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,6 +27,7 @@ from meshroute.manifest.istio import (
     Subset,
     TrafficPolicy,
     VirtualServiceSpec,
+    WorkloadSelector,
 )
 from meshroute.manifest.kubernetes import PodSpec, PodStatus, ServicePort, ServiceSpec, TrafficDistribution
 from meshroute.table import (
@@ -692,3 +694,113 @@ class TestDr11ConnectionPools:
         assert clusters(rules[:1]) == clusters(rules[1:])
         said = mr.Mesh([SERVICE, *PODS, DestinationRule.model_validate(rules[1].model_dump(exclude_unset=True))])
         assert [one for one in said.diagnostics if "connection" in one.at.path.lower()] == []
+
+
+CHOOSING: tuple[dict[str, str] | None, ...] = (None, None, {}, {"app": "x"}, {"app": "x", "v": "1"})
+
+
+@st.composite
+def choosing_rules(draw: st.DrawFn) -> list[DestinationRule]:
+    """Rules for `web` in its own namespace, some of them for chosen workloads, with a subset each."""
+    made = []
+    for number in range(draw(st.integers(0, 4))):
+        selector = draw(st.sampled_from(CHOOSING))
+        one = rule(
+            f"dr-{number}",
+            host=draw(st.sampled_from((WEB, WEB, "*.shop.svc.cluster.local"))),
+            subsets=[Subset(name=f"s{number}")],
+            export_to=draw(st.sampled_from(EXPORTS)),
+        )
+        chosen = None if selector is None else WorkloadSelector(match_labels=selector)
+        made.append(one.model_copy(update={"spec": one.spec.model_copy(update={"workload_selector": chosen})}))
+    return made
+
+
+def followed(rules: Sequence[Resource], client: str, labels: dict[str, str], **mesh: Any) -> set[str]:
+    """The subsets of `web` that a client has."""
+    router = mr.Mesh([SERVICE, *PODS, *rules], config=mr.MeshConfig(**mesh)).router(mr.Sidecar(client, labels))
+    return {one.subset for one in router.table.clusters if one.service == WEB} - {""}
+
+
+class TestDr12Selectors:
+    """DR-12: a rule with a `workloadSelector` is for clients of its own namespace; such rules are folded first, into
+    each other if their labels are equal; a client follows the first whose labels it has, else the last for all."""
+
+    @given(choosing_rules(), st.sampled_from(({}, {"app": "x"}, {"app": "x", "v": "1"}, {"app": "other"})))
+    def test_folding_by_hand(self, rules: list[DestinationRule], labels: dict[str, str]) -> None:
+        """Groups for one selector and one set of readers, in order; and what is private goes into the chosen ones."""
+        ordered = sorted((one for one in rules), key=lambda one: (one.spec.workload_selector is None, one.name))
+        groups: list[tuple[dict[str, str] | None, set[str], list[str]]] = []
+        seen_hosts = set()
+        for one in ordered:
+            chosen = one.spec.workload_selector
+            readers = {"."} if chosen is not None else set(one.spec.export_to)
+            if readers and not readers & {"*", ".", "shop"}:
+                continue
+            seen_hosts.add(one.spec.host)
+        best_host = WEB if WEB in seen_hosts else next(iter(seen_hosts), "")
+        for one in ordered:
+            chosen = one.spec.workload_selector
+            labelled = None if chosen is None else dict(chosen.match_labels)
+            readers = {"."} if chosen is not None else set(one.spec.export_to)
+            if one.spec.host != best_host or (readers and not readers & {"*", ".", "shop"}):
+                continue
+            alone = True
+            for selector, theirs, subsets in groups:
+                alone = True
+                if readers != theirs and not (theirs and readers >= theirs):
+                    continue
+                if labelled is not None and selector is not None and labelled != selector:
+                    continue
+                subsets.append(one.spec.subsets[0].name)
+                alone = readers != theirs and (labelled is None) != (selector is None)
+            if alone:
+                groups.append((labelled, readers, [one.spec.subsets[0].name]))
+        mine = [
+            subsets for selector, _, subsets in groups if selector is not None and selector.items() <= labels.items()
+        ]
+        for_all = [subsets for selector, _, subsets in groups if selector is None]
+        expected = mine[0] if mine else for_all[-1] if for_all else []
+        assert followed(rules, "shop", labels) == set(expected)
+
+    @given(choosing_rules(), st.sampled_from(({}, {"app": "x"})))
+    def test_other_namespaces_never_follow_them(self, rules: list[DestinationRule], labels: dict[str, str]) -> None:
+        """As if they were not there."""
+        plain = [one for one in rules if one.spec.workload_selector is None]
+        assert followed(rules, "bank", labels) == followed(plain, "bank", {})
+
+
+class TestDr13Defaults:
+    """DR-13: where a rule has no `exportTo`, the mesh's default counts; the rule's own namespace follows it either
+    way."""
+
+    @given(marked_rules(), st.sampled_from((*NAMESPACES, "fourth")))
+    def test_kept_where_they_are(self, rules: list[DestinationRule], client: str) -> None:
+        """As if each of them that says nothing had said `.`; more than one for a host is DR-2's."""
+        said = [
+            one
+            if one.spec.export_to
+            else one.model_copy(update={"spec": one.spec.model_copy(update={"export_to": (".",)})})
+            for one in rules
+        ]
+        default = {"default_destination_rule_export_to": (".",)}
+        assert followed(rules, client, {}, **default) == followed(said, client, {})
+
+    @given(marked_rules(), st.sampled_from((*NAMESPACES, "fourth")))
+    def test_another_root_namespace(self, rules: list[DestinationRule], client: str) -> None:
+        """What the operator's namespace is called makes no difference."""
+
+        def renamed(name: str) -> str:
+            return {ROOT: "ops", "ops": ROOT}.get(name, name)
+
+        moved = [
+            one.model_copy(update={"metadata": one.metadata.model_copy(update={"namespace": renamed(one.namespace)})})
+            for one in rules
+        ]
+        moved = [
+            one.model_copy(
+                update={"spec": one.spec.model_copy(update={"export_to": tuple(map(renamed, one.spec.export_to))})}
+            )
+            for one in moved
+        ]
+        assert followed(moved, renamed(client), {}, root_namespace="ops") == followed(rules, client, {})

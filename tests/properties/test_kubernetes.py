@@ -278,13 +278,14 @@ class TestSvc1Members:
         assert [one.address for one in endpoints([service({"app": "web"}), begun])] == ["10.8.0.1"]
 
     @given(many_pods("shop"))
-    def test_an_external_name_has_no_members(self, pods: tuple[Pod, ...]) -> None:
-        """Its selector is not looked at."""
+    def test_an_external_name_has_no_cluster(self, pods: tuple[Pod, ...]) -> None:
+        """Its selector is not looked at: it is another name of something else."""
         spec = ServiceSpec.model_validate(
             {"type": "ExternalName", "externalName": "x.example", "selector": {"app": "web"}, "ports": [{"port": 80}]}
         )
         outside = Service(metadata=ObjectMeta(name="web", namespace="shop"), spec=spec)
-        assert endpoints([outside, *pods]) == ()
+        clusters = [one.name for one in mr.Mesh([outside, *pods]).router().table.clusters]
+        assert clusters == ["PassthroughCluster"]
 
 
 def number_behind(one: Pod, port: ServicePort) -> int | None:

@@ -36,6 +36,14 @@ status: {podIP: 10.8.0.1}
 ISTIO = "apiVersion: networking.istio.io/v1\n"
 RULE = ISTIO + "kind: DestinationRule\nmetadata: {name: dr}\n"
 ROUTES = ISTIO + "kind: VirtualService\nmetadata: {name: vs}\n"
+ENTRY = ISTIO + "kind: ServiceEntry\nmetadata: {name: entry}\n"
+ALIAS = """\
+apiVersion: v1
+kind: Service
+metadata: {name: alias}
+spec: {type: ExternalName, externalName: db.example, ports: [{name: http, port: 80}]}
+---
+"""
 WEB = "  hosts: [web]  # <- protocol-not-http warning spec.hosts[0]\n"
 TO_WEB = "  http: [{route: [{destination: {host: web}}]}]\n"
 
@@ -111,36 +119,31 @@ spec:
     - port: {number: 80}
       tls: {mode: DISABLE}  # <- field-not-modelled warning spec.trafficPolicy.portLevelSettings[0].tls
 """,
-    "field_not_modelled: in kinds that are read and not acted upon": ISTIO
-    + """\
-kind: ServiceEntry
-metadata: {name: a}
-spec:
-  hosts: [outside.example]  # <- field-not-modelled warning spec.hosts
----
-"""
-    + ISTIO
-    + """\
-kind: Sidecar
-metadata: {name: a}
-spec:
-  egress: [{hosts: [./*]}]  # <- field-not-modelled warning spec.egress
----
-"""
-    + ISTIO
+    "field_not_modelled: in a Gateway": ISTIO
     + """\
 kind: Gateway
 metadata: {name: a}
 spec:
   selector: {a: b}  # <- field-not-modelled warning spec.selector
+""",
+    "field_not_modelled: in entries": ENTRY
+    + """\
+spec:
+  hosts: [outside.example]
+  location: MESH_INTERNAL
+  subjectAltNames: [a]
+  ports:
+  - {number: 80, name: http, targetPort: 80}
+  - number: 81
+    name: other
+    targetPort: 8080  # <- field-not-modelled warning spec.ports[1].targetPort
 ---
 """
     + ISTIO
     + """\
 kind: WorkloadEntry
 metadata: {name: a}
-spec:
-  address: 10.0.0.1  # <- field-not-modelled warning spec.address
+spec: {address: 10.0.0.1, serviceAccount: a}
 ---
 """
     + ISTIO
@@ -148,6 +151,191 @@ spec:
 kind: WorkloadGroup
 metadata: {name: a}
 spec: {template: {address: 10.0.0.1}}
+""",
+    "field_not_modelled: names in requests": ENTRY
+    + """\
+spec:
+  hosts: ["*.example"]
+  ports: [{number: 80, name: http}]
+  resolution: DYNAMIC_DNS  # <- field-not-modelled warning spec.resolution
+""",
+    "field_not_modelled: sockets of a host": ENTRY
+    + """\
+spec:
+  hosts: [a.example]
+  ports: [{number: 80, name: http}]
+  resolution: STATIC
+  endpoints:
+  - address: 10.0.0.1
+  - address: unix:///run/a  # <- field-not-modelled warning spec.endpoints[1].address
+""",
+    "field_not_modelled: a listener that is a proxy": ISTIO
+    + """\
+kind: Sidecar
+metadata: {name: a}
+spec:
+  ingress: [{port: {number: 80}}]
+  egress:
+  - hosts: [./*]
+    bind: 127.0.0.1  # <- field-not-modelled warning spec.egress[0].bind
+    port:
+      number: 3128
+      protocol: HTTP_PROXY  # <- field-not-modelled warning spec.egress[0].port.protocol
+""",
+    "nobody_answers": ENTRY
+    + """\
+spec:
+  hosts:
+  - a.example  # <- endpoints-missing warning spec.hosts[0]
+  ports: [{number: 80, name: http}]
+  resolution: STATIC
+  workloadSelector: {labels: {app: nobody}}
+""",
+    "nobody_answers: not where somebody is chosen": ENTRY
+    + """\
+spec:
+  hosts: [a.example]
+  ports: [{number: 80, name: http}]
+  resolution: STATIC
+  workloadSelector: {labels: {app: web}}
+""",
+    "nobody_answers: not where DNS is asked for the host, or nothing is asked": ENTRY
+    + """\
+spec:
+  hosts:
+  - a.example  # <- address-assumed note spec.hosts[0]
+  ports: [{number: 80, name: http}]
+  resolution: DNS
+---
+"""
+    + ENTRY.replace("entry", "other")
+    + "spec: {hosts: [b.example], ports: [{number: 80, name: http}]}\n",
+    "names_not_asked": ENTRY
+    + """\
+spec:
+  hosts:
+  - a.example  # <- address-assumed note spec.hosts[0]
+  ports: [{number: 80, name: http}]
+  resolution: DNS
+  endpoints: [{address: 10.0.0.1}, {address: b.example}]
+---
+"""
+    + ENTRY.replace("entry", "other")
+    + """\
+spec:
+  hosts: [c.example]
+  ports: [{number: 80, name: http}]
+  resolution: DNS
+  endpoints: [{address: 10.0.0.1}]
+""",
+    "endpoint_without_address": ENTRY
+    + """\
+spec:
+  hosts: [a.example]
+  ports: [{number: 80, name: http}]
+  resolution: STATIC
+  endpoints:
+  - address: 10.0.0.1
+  - address: b.example  # <- endpoints-missing warning spec.endpoints[1].address
+""",
+    "service_taken": ENTRY
+    + """\
+spec:
+  hosts:
+  - a.example
+  - pay.bank.svc.cluster.local  # <- service-ignored warning spec.hosts[1]
+  ports: [{number: 80, name: http}]
+""",
+    "service_taken: by an older entry": ENTRY
+    + """\
+spec: {hosts: [a.example], ports: [{number: 80, name: http}]}
+---
+"""
+    + ISTIO
+    + """\
+kind: ServiceEntry
+metadata: {name: younger, namespace: bank, creationTimestamp: 2026-01-01T00:00:00Z}
+spec:
+  hosts:
+  - a.example  # <- service-ignored warning spec.hosts[0]
+  ports: [{number: 80, name: http}]
+""",
+    "import_invalid": ISTIO
+    + """\
+kind: Sidecar
+metadata: {name: a}
+spec:
+  egress:
+  - hosts:
+    - ./*
+    - web.default.svc.cluster.local  # <- field-value error spec.egress[0].hosts[1]
+    - a/b/c  # <- field-value error spec.egress[0].hosts[2]
+    - ./  # <- field-value error spec.egress[0].hosts[3]
+""",
+    "host_unknown: a Sidecar": ISTIO
+    + """\
+kind: Sidecar
+metadata: {name: a}
+spec:
+  egress:
+  - hosts:
+    - "*/*.cluster.local"
+    - ./web.default.svc.cluster.local
+    - ~/nobody.example
+    - ./wbe.default.svc.cluster.local  # <- host-unknown warning spec.egress[0].hosts[3]
+    - "*/*.example"  # <- host-unknown warning spec.egress[0].hosts[4]
+""",
+    "host_unknown: not a Sidecar's where a VirtualService is imported": ROUTES
+    + """\
+spec: {hosts: ["*.example"], http: [{directResponse: {status: 200}}]}
+---
+"""
+    + ISTIO
+    + """\
+kind: Sidecar
+metadata: {name: a}
+spec: {egress: [{hosts: [./a.example]}]}
+""",
+    "sidecar_ignored": ISTIO
+    + """\
+kind: Sidecar
+metadata: {name: a}
+---
+"""
+    + ISTIO
+    + """\
+kind: Sidecar
+metadata: {name: chosen}
+spec: {workloadSelector: {labels: {app: web}}}
+---
+"""
+    + ISTIO
+    + """\
+kind: Sidecar
+metadata:
+  name: b  # <- sidecar-ignored warning metadata.name
+""",
+    "host_unknown: what an alias stands for": ALIAS
+    + ROUTES
+    + """\
+spec:
+  hosts: [outside.example]
+  http:
+  - route:
+    - destination:
+        host: alias  # <- host-unknown warning spec.http[0].route[0].destination.host
+""",
+    "port_unknown: of an alias": ALIAS.replace("db.example", "web.default.svc.cluster.local")
+    + ROUTES
+    + """\
+spec:
+  hosts: [outside.example]
+  http:
+  - route:
+    - destination:
+        host: alias
+        port:
+          number: 5432  # <- port-unknown warning spec.http[0].route[0].destination.port.number
 """,
     "regex_invalid": ROUTES
     + "spec:\n"

@@ -6,8 +6,9 @@ Source    istio/istio: pilot/pkg/networking/core/httproute_test.go (TestGenerate
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 import pytest
 
@@ -398,9 +399,15 @@ def rule(
     )
 
 
-def followed(rules: Iterable[DestinationRule], client: str, owner: str, host: str = "a.test.org") -> set[str]:
+def followed(
+    rules: Iterable[DestinationRule],
+    client: str,
+    owner: str,
+    host: str = "a.test.org",
+    labels: Mapping[str, str] = MappingProxyType({}),
+) -> set[str]:
     """The subsets of a host as one client sees it."""
-    return set(DestinationRules(rules).effective(client, Host(host), owner).subsets)
+    return set(DestinationRules(rules).effective(client, Host(host), owner, labels).subsets)
 
 
 class TestDestinationRules:
@@ -465,6 +472,31 @@ class TestDestinationRules:
         assert followed(rules, "elsewhere", "shop") == {"exact"}
         assert followed(rules, "client", "shop") == {"root"}
 
-    def test_rules_for_chosen_workloads_are_left_out(self) -> None:
+    def test_a_rule_for_chosen_workloads_hides_a_less_specific_one_from_the_others_too(self) -> None:
+        """The most specific host is found first; who the rules for it choose is asked after that."""
         rules = [rule("shop", "a.test.org", "chosen", chosen=True), rule("shop", "*.test.org", "all")]
+        assert followed(rules, "shop", "shop") == set()
+        assert followed(rules, "shop", "shop", labels={"app": "x"}) == {"chosen"}
+        assert followed(rules, "shop", "shop", "b.test.org") == {"all"}
+        assert followed(rules, "other", "shop", labels={"app": "x"}) == {"all"}
+
+    def test_a_rule_for_chosen_workloads_stands_before_one_for_all(self) -> None:
+        rules = [rule("shop", "a.test.org", "all"), rule("shop", "a.test.org", "chosen", chosen=True)]
         assert followed(rules, "shop", "shop") == {"all"}
+        assert followed(rules, "shop", "shop", labels={"app": "x", "more": "y"}) == {"chosen"}
+
+    def test_a_rule_as_private_as_the_one_for_chosen_workloads_is_folded_into_it(self) -> None:
+        """And does not stand by itself then, unless more may see it."""
+        private = [rule("shop", "a.test.org", "all", ["."]), rule("shop", "a.test.org", "chosen", chosen=True)]
+        assert followed(private, "shop", "shop") == set()
+        assert followed(private, "shop", "shop", labels={"app": "x"}) == {"all", "chosen"}
+        wider = [rule("shop", "a.test.org", "all", [".", "bank"]), rule("shop", "a.test.org", "chosen", chosen=True)]
+        assert followed(wider, "shop", "shop") == {"all"}
+        assert followed(wider, "shop", "shop", labels={"app": "x"}) == {"all", "chosen"}
+
+    def test_defaults_of_the_mesh(self) -> None:
+        rules = [rule("shop", "a.test.org", "own"), rule("root", "*.org", "root", ["*"])]
+        private = DestinationRules(rules, root_namespace="root", exported=["."])
+        assert set(private.effective("shop", Host("a.test.org"), "shop").subsets) == {"own"}
+        assert set(private.effective("client", Host("a.test.org"), "shop").subsets) == {"root"}
+        assert DestinationRules(rules).effective("client", Host("b.org"), "shop").subsets == {}

@@ -107,7 +107,7 @@ def test_a_field_that_is_set_is_reported_unless_it_is_in_the_list(
 def test_there_are_fields_of_both_kinds() -> None:
     """Both lists are long: an empty one would prove nothing."""
     assert sum(acted for _, _, acted in cases()) > 40
-    assert sum(not acted for _, _, acted in cases()) > 30
+    assert sum(not acted for _, _, acted in cases()) > 15
 
 
 class TestWalk:
