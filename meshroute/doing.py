@@ -237,4 +237,4 @@ def outcome_of(route: Route, request: Request) -> Redirected | Responded:
     if isinstance(action, Respond):
         return Responded(action.status, action.body)
     assert isinstance(action, Redirect)
-    return Redirected(action.status, location(action, request, route.match.path))
+    return Redirected(action.status, location(action, request, route.match.path, route.name))
