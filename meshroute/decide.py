@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, assert_never
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
+from meshroute.arrive import PATH_REFUSED, arrive
 from meshroute.balance import Around, Ask, Asked, ByLocality, ByZone, Pool, Target, View, settle
 from meshroute.balance.acceptable import refuse_what_a_proxy_would
 from meshroute.balance.request_key import NO_KEY, Key, hashed, request_key
@@ -45,32 +46,33 @@ from meshroute.doing import (
 from meshroute.draws import FAULT_ABORT, FAULT_DELAY, KEY, PRIORITY, STREAM, Again, Drawn, Draws
 from meshroute.fault import NO_STRIKE, Strike, aborted, delayed, not_found, strike
 from meshroute.headers import Lines
-from meshroute.match.index import Found, HostIndex
+from meshroute.match.index import Found, HostIndex, RouteIndex
 from meshroute.match.scan import first_failure
 from meshroute.names import ClusterName, EndpointKey
 from meshroute.request import SINGLE_SLOT_HEADERS, Request
 from meshroute.routable import refused
 from meshroute.state import CookieIssued, Effect, RequestStarted, State
 from meshroute.table import (
-    Choice,
+    Arrival,
     Endpoint,
-    ExactMap,
     Fault,
     Forward,
     HashOnCookie,
     HashPolicy,
     Health,
-    Matcher,
-    Ordered,
     OriginalDestination,
-    PrefixMap,
+    Portion,
+    Redirect,
+    RequireTls,
     Route,
+    RouteMatch,
     RoutingTable,
-    VirtualHost,
     WeightedCluster,
 )
+from meshroute.table.walk import routes_of
 from meshroute.trace import (
     Aborted,
+    Arrived,
     AuthorityRewritten,
     ClusterDrawn,
     ClusterSaid,
@@ -93,6 +95,8 @@ from meshroute.trace import (
     RouteSkipped,
     Step,
     SubsetAsked,
+    TlsRequired,
+    TurnedAway,
     VirtualHostChosen,
 )
 
@@ -114,7 +118,7 @@ class Plan:
             (host.name, route)
             for listener in table.listeners
             for host in listener.virtual_hosts
-            for route in every_route(host)
+            for route in routes_of(host)
         ]
         refuse_what_a_proxy_would(table, refused(routes))
         local = next((one.endpoints for one in table.clusters if one.name == table.local_cluster), None)
@@ -127,28 +131,6 @@ class Plan:
         }
 
 
-def every_route(host: VirtualHost) -> Iterator[Route]:
-    """The routes of a virtual host, and those that its matcher leads to."""
-    yield from host.routes
-    if host.matcher is not None:
-        yield from _led_to(host.matcher)
-
-
-def _led_to(matcher: Matcher) -> Iterator[Route]:
-    match matcher:
-        case Choice(routes):
-            yield from routes
-            return
-        case ExactMap(_, table, otherwise) | PrefixMap(_, table, otherwise):
-            below = list(table.values())
-        case Ordered(cases, otherwise):
-            below = [led for _, led in cases]
-        case _:
-            assert_never(matcher)
-    for one in (*below, *([otherwise] if otherwise is not None else [])):
-        yield from _led_to(one)
-
-
 def decide(plan: Plan, request: Request, state: State, draws: Draws, tell: Tell | None = None) -> Decision:
     """Where the request goes. With `tell`, every step is appended to it on the way."""
     listener = plan.listeners.get(request.port)
@@ -158,7 +140,12 @@ def decide(plan: Plan, request: Request, state: State, draws: Draws, tell: Tell 
         if plan.otherwise is None:
             return Decision(NO_ROUTE, request)
         return _forward(plan, Going(request, None, plan.otherwise), state, draws, tell)
-    route = chosen_route(listener, request, tell)
+    if request.own_headers or listener.arrival is not None:
+        arrived = _arrive(listener, request, draws, tell)
+        if not isinstance(arrived, Request):
+            return Decision(arrived, request)
+        request = arrived
+    route = chosen_route(listener, request, draws, tell)
     if route is None:
         return Decision(NO_ROUTE, request)
     doing = plan.doings.get(_identity(route))
@@ -280,27 +267,98 @@ def _copy(
     return None if picked is None else (picked.pool.placed[picked.number].endpoint, picked.effects)
 
 
-def chosen_route(listener: HostIndex, request: Request, tell: Tell | None = None) -> Route | None:
-    """The first route that matches, in the virtual host that the authority names."""
-    found = listener.find(request.authority)
+_AS_IT_IS: Final = Arrival()
+
+
+def arrived(listener: HostIndex, request: Request, draws: Drawn) -> Request | Outcome:
+    """The request as the listener's routes are asked with it; or what the client is told before any is."""
+    if not request.own_headers and listener.arrival is None:
+        return request
+    return arrive(request, listener.arrival or _AS_IT_IS, listener.port, draws)
+
+
+def _arrive(listener: HostIndex, request: Request, draws: Draws, tell: Tell | None) -> Request | Outcome:
+    found = arrived(listener, request, draws)
+    if tell is not None:
+        if isinstance(found, Request):
+            if found != request:
+                tell.append(Arrived(found.authority, found.path))
+        else:
+            tell.append(TurnedAway(found.details if isinstance(found, Failed) else PATH_REFUSED.details))
+    return found
+
+
+def chosen_route(listener: HostIndex, request: Request, draws: Drawn, tell: Tell | None = None) -> Route | None:
+    """The first route that matches, in the virtual host of the request; where that wants TLS, one that leads there."""
+    found = listener.of(request)
     if found is None:
         if tell is not None:
             tell.append(VirtualHostChosen(request.authority))
         return None
-    number = found.routes.first(request)
+    if found.host.require_tls is RequireTls.NONE and found.tree is None:  # nearly always
+        number = found.routes.first(request, draws)
+        if tell is not None:
+            tell.append(VirtualHostChosen(request.authority, found.host.name, found.domain))
+            _tell_routes(listener, found.routes, number, request, draws, tell)
+        return None if number is None else found.routes.routes[number]
     if tell is not None:
-        _tell_routes(found, number, request, tell)
-    return None if number is None else found.routes.routes[number]
+        tell.append(VirtualHostChosen(request.authority, found.host.name, found.domain))
+    if to_tls(found, request):
+        if tell is not None:
+            tell.append(TlsRequired(found.host.require_tls))
+        return tls_route(request)
+    routes = found.tree.routes(request, tell) if found.tree is not None else found.routes
+    if routes is None:
+        return None
+    number = routes.first(request, draws)
+    if tell is not None:
+        _tell_routes(listener, routes, number, request, draws, tell)
+    return None if number is None else routes.routes[number]
 
 
-def _tell_routes(found: Found, number: int | None, request: Request, tell: Tell) -> None:
-    tell.append(VirtualHostChosen(request.authority, found.host.name, found.domain))
-    for index, route in enumerate(found.routes.routes[:number]):
-        because = first_failure(route.match, request)
+def to_tls(found: Found, request: Request) -> bool:
+    """Whether the virtual host sends the request to TLS. None is from inside unless a proxy is told who is."""
+    return found.host.require_tls is not RequireTls.NONE and request.fields["x-forwarded-proto"] != ("https",)
+
+
+def tls_route(request: Request) -> Route:
+    """The route of a request that is sent to TLS: the same authority, port and path."""
+    return Route(RouteMatch(), Redirect(scheme="https", authority=request.authority))
+
+
+def possible_routes(listener: HostIndex, request: Request) -> list[tuple[Route | None, Portion | None]]:
+    """The routes that the draw `stream` chooses from, in order, each with the portion that it takes of the draws that
+    come to it; the last one, None where there is no route, takes all that is left."""
+    found = listener.of(request)
+    if found is None:
+        return [(None, None)]
+    if to_tls(found, request):
+        return [(tls_route(request), None)]
+    routes = found.tree.routes(request) if found.tree is not None else found.routes
+    if routes is None:
+        return [(None, None)]
+    if routes.portions is None:
+        number = routes.first(request)
+        return [(None if number is None else routes.routes[number], None)]
+    ways: list[tuple[Route | None, Portion | None]] = []
+    for number in routes.matching(request):
+        portion = routes.portions[number]
+        ways.append((routes.routes[number], portion))
+        if portion is None:
+            return ways
+    return [*ways, (None, None)]
+
+
+def _tell_routes(
+    listener: HostIndex, routes: RouteIndex, number: int | None, request: Request, draws: Drawn, tell: Tell
+) -> None:
+    stream = draws[STREAM] if routes.portions is not None else 0
+    for index, route in enumerate(routes.routes[:number]):
+        because = first_failure(route.match, request, stream, listener.ignore_parameters)
         assert because is not None, "the index passed over a route that matches"
         tell.append(RouteSkipped(index, route.name, route.rule, because))
     if number is not None:
-        route = found.routes.routes[number]
+        route = routes.routes[number]
         tell.append(RouteMatched(number, route.name, route.rule))
 
 
@@ -456,7 +514,7 @@ def _to_cluster(
     )
 
 
-_UNHEALTHY_LINES: Final = (("content-type", "text/plain"),)
+_UNHEALTHY_LINES: Final[tuple[tuple[str, str], ...]] = (("content-type", "text/plain"),)
 _NOTHING: Final[tuple[Effect, ...]] = ()
 
 

@@ -1,12 +1,13 @@
 """Request: an HTTP request as the proxy sees it, normalised once.
 
-Source    spec/request.md REQ-1 to REQ-5; envoyproxy/envoy: source/common/http (header maps, path utility)
+Source    spec/request.md REQ-1 to REQ-7; envoyproxy/envoy: source/common/http (header maps, path utility)
 Inputs    `Request.of` takes text (sent as UTF-8) and bytes; `Request` takes wire form, one character for each byte.
 Exactness header names are lower-cased, values trimmed of blanks, single-slot headers joined with `,`; the path is cut
           at its fragment and at its query. Nothing is decoded. All of it happens here, so that deciding does none of
           it.
 Errors    RequestError, for what no client can send or no proxy would route.
-Left out  dot segments, escaped slashes and repeated slashes stay as written: see docs/decisions.md.
+Left out  dot segments, escaped slashes and repeated slashes stay as written: arrive.py puts them in order where a
+          listener asks for it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from copy import copy
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -34,6 +35,18 @@ SINGLE_SLOT_HEADERS: Final = frozenset(
 )
 """Headers of which Envoy keeps one value: repeated lines are joined with `,` before anything matches them."""
 
+OWN_HEADERS: Final = frozenset(
+    """
+    connection expect keep-alive proxy-connection te transfer-encoding upgrade x-envoy-expected-rq-timeout-ms
+    x-envoy-force-trace x-envoy-hedge-on-per-try-timeout x-envoy-internal x-envoy-ip-tags x-envoy-max-retries
+    x-envoy-original-url x-envoy-retriable-header-names x-envoy-retriable-status-codes x-envoy-retry-grpc-on
+    x-envoy-retry-on x-envoy-upstream-alt-stat-name x-envoy-upstream-rq-per-try-timeout-ms
+    x-envoy-upstream-rq-timeout-alt-response x-envoy-upstream-rq-timeout-ms x-forwarded-client-cert x-forwarded-for
+    x-forwarded-proto
+    """.split()
+)
+"""Headers that a proxy reads or takes away before it looks for a route: arrive.py says what it does with each."""
+
 HeaderLines = Mapping[str, str | bytes | Iterable[str | bytes]] | Iterable[tuple[str, str | bytes]]
 """Headers as callers have them: a mapping (several lines as a list) or pairs in order."""
 
@@ -41,6 +54,10 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BAD_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _BAD_IN_TARGET = re.compile(r"[\x00-\x20\x7f]")
 _BAD_IN_AUTHORITY = re.compile(r"[\x00-\x20\x7f-\xff/?#\\@\"<>^`{|}]")
+
+
+_PATHLESS: Final = {"CONNECT": "", "OPTIONS": "*"}
+"""Methods that can have something else in the place of a path."""
 
 
 class RequestError(ValueError):
@@ -53,10 +70,13 @@ class Request(msgspec.Struct, frozen=True, eq=False):
     `authority` is the Host, with its port if the client sent one; `path` has the query; `headers` are lines in order.
     `port` is the port that the client connects to, from which a sidecar knows the listener: that of the authority, or
     the scheme's own. `source_ip`, `source_port` and `destination_ip` are the connection's ends, empty or 0 where nobody
-    knows them. `filter_state` is what the proxy's other filters noted about the request, by name.
+    knows them. `filter_state` is what the proxy's other filters noted about the request, by name; `metadata` what they
+    noted as values, by the name of the filter, such as the claims of a token. `fragment` says that the path went on
+    with a `#`, which is cut. CONNECT has no path.
 
-    `plain_path`, `query` and `fields` are derived: the path without its query, the query (None without `?`), and the
-    values of each header by lower-case name, `:method`, `:scheme`, `:authority`, `:path` and `host` among them.
+    `plain_path`, `query`, `fields` and `own_headers` are derived: the path without its query, the query (None without
+    `?`), the values of each header by lower-case name, `:method`, `:scheme`, `:authority`, `:path`, `host` and
+    `x-forwarded-proto` among them, and whether there is a header that the proxy has a hand in (`OWN_HEADERS`).
     """
 
     method: str
@@ -69,9 +89,12 @@ class Request(msgspec.Struct, frozen=True, eq=False):
     destination_ip: str = ""
     source_port: int = 0
     filter_state: Mapping[str, str] = {}
+    metadata: Mapping[str, Any] = {}
+    fragment: bool = False
     plain_path: str = ""
     query: str | None = None
     fields: Mapping[str, tuple[str, ...]] = {}
+    own_headers: bool = False
 
     def __post_init__(self) -> None:
         if not _TOKEN.fullmatch(self.method):
@@ -79,12 +102,14 @@ class Request(msgspec.Struct, frozen=True, eq=False):
         if self.scheme not in DEFAULT_PORTS:
             raise RequestError(f"scheme `{self.scheme}` is not one of `http`, `https`")
         authority, path = self.authority, self.path
+        if self.method == "CONNECT":
+            path = ""
         for text in (authority, path, *(value for _, value in self.headers)):
             if not text.isascii() and max(text) > "\xff":
                 raise RequestError(f"`{text}` is not in wire form; Request.of takes text as it is")
         if not authority or _BAD_IN_AUTHORITY.search(authority):
             raise RequestError(f"authority `{self.authority}` is not a host name or address with an optional port")
-        if not path.startswith("/"):
+        if not path.startswith("/") and path != _PATHLESS.get(self.method):
             raise RequestError(f"path `{self.path}` does not start with `/`")
         if _BAD_IN_TARGET.search(path):
             raise RequestError(f"path `{self.path}` has a blank or control character; write it percent-encoded")
@@ -94,11 +119,14 @@ class Request(msgspec.Struct, frozen=True, eq=False):
         for side in (self.source_ip, self.destination_ip):
             if side and not is_ip(side):
                 raise RequestError(f"`{side}` is not an IP address")
-        path = path.partition("#")[0]
+        path, cut, _ = path.partition("#")
         plain, mark, query = path.partition("?")
         lines = tuple(_line(name, value) for name, value in self.headers)
+        names = {name for name, _ in lines}
         for name, value in (
             ("path", path),
+            ("fragment", self.fragment or bool(cut)),
+            ("own_headers", not OWN_HEADERS.isdisjoint(names)),
             ("headers", lines),
             ("port", self.port or _port_of(authority) or DEFAULT_PORTS[self.scheme]),
             ("plain_path", plain),
@@ -118,8 +146,10 @@ class Request(msgspec.Struct, frozen=True, eq=False):
         destination_ip: str = "",
         source_port: int = 0,
         filter_state: Mapping[str, str | bytes] | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> Request:
-        """The request that a client sends for an absolute URL. A `host` header replaces the URL's authority.
+        """The request that a client sends for an absolute URL. `host` headers replace the URL's authority; several are
+        joined with `,`. `OPTIONS http://web/*` asks for `*`. A fragment counts as if the client had sent it.
 
         Raises RequestError for a URL without scheme or host, with a user, or with characters that must be encoded.
         """
@@ -135,13 +165,11 @@ class Request(msgspec.Struct, frozen=True, eq=False):
             raise RequestError(f"URL `{url}` has a user in it; send an `authorization` header instead")
         lines = list(_pairs(headers))
         hosts = [value for name, value in lines if name.lower() == "host"]
-        if len(hosts) > 1:
-            raise RequestError("more than one `host` header")
         # A client connects where the URL says, whatever the Host header claims.
         return Request(
             method=method,
-            authority=wire(hosts[0]).strip(" \t") if hosts else wire(parts.netloc),
-            path=wire((parts.path or "/") + ("?" + parts.query if "?" in url.partition("#")[0] else "")),
+            authority=",".join(wire(one).strip(" \t") for one in hosts) if hosts else wire(parts.netloc),
+            path=_target(method, wire(url[url.index("://") + 3 + len(parts.netloc) :])),
             headers=tuple((name, wire(value)) for name, value in lines if name.lower() != "host"),
             scheme=parts.scheme,
             port=port or _port_of(parts.netloc) or DEFAULT_PORTS[parts.scheme],
@@ -149,6 +177,7 @@ class Request(msgspec.Struct, frozen=True, eq=False):
             destination_ip=destination_ip,
             source_port=source_port,
             filter_state={name: wire(value) for name, value in (filter_state or {}).items()},
+            metadata=metadata or {},
         )
 
     @property
@@ -168,6 +197,8 @@ class Request(msgspec.Struct, frozen=True, eq=False):
             self.destination_ip,
             self.source_port,
             tuple(sorted(self.filter_state.items())),
+            msgspec.json.encode(self.metadata, order="deterministic") if self.metadata else b"",
+            self.fragment,
         )
 
     def __eq__(self, other: object) -> bool:
@@ -199,6 +230,18 @@ def host_of(authority: str) -> str:
     return authority if colon < 0 or authority.rfind("]") > colon else authority[:colon]
 
 
+_PARAMETERS = re.compile(r";[^/]*")
+
+
+def without_parameters(path: str) -> str:
+    """A path without what follows `;` in each segment.
+
+    >>> without_parameters("/a;x/b;y")
+    '/a/b'
+    """
+    return _PARAMETERS.sub("", path) if ";" in path else path
+
+
 def query_value(query: str | None, name: str) -> str | None:
     """The first parameter of that name, as written; None where it is not sent. `?k` and `?k=` both send ``.
 
@@ -225,6 +268,13 @@ def cookie_value(request: Request, name: str) -> str | None:
             if equals and key.lstrip(" ") == name:
                 return value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
     return None
+
+
+def _target(method: str, rest: str) -> str:
+    """What a client sends of a URL, from its authority on."""
+    if method == "OPTIONS" and rest in ("/*", "*"):
+        return "*"
+    return rest if rest.startswith("/") else f"/{rest}"
 
 
 def _port_of(authority: str) -> int:
@@ -265,6 +315,8 @@ def _fields(
         "host": (authority,),
         ":path": (path,),
     }
+    if method == "CONNECT":
+        del fields[":path"]
     for name, value in lines:
         before = fields.get(name)
         if before is None:
@@ -273,4 +325,6 @@ def _fields(
             fields[name] = (",".join(filter(None, (*before, value))),)
         else:
             fields[name] = (*before, value)
+    # The first proxy says how it was asked; the next ones leave that as it is.
+    fields.setdefault("x-forwarded-proto", (scheme,))
     return fields

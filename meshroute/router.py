@@ -51,9 +51,10 @@ class Router:
     ) -> Decision:
         """The next try of a request that was forwarded by `before` and failed: the same cluster, a new pick.
 
-        With `Retries.refresh_cluster`, the clusters that were not tried yet are drawn from, by the same number. Where the route says so (`Forward.retry_hosts`), hosts that were tried before are passed over. The draws must be
-        others than before; unless given, they are those of the ordinal that counts the tries. Raises ValueError for a
-        decision that forwarded nothing.
+        With `Retries.refresh_cluster`, one of the clusters that were not tried yet, by the same number. Where the route
+        says so (`Forward.retry_hosts`), hosts that were tried before are passed over. The draws must be others than
+        before; unless given, they are those of the ordinal that counts the tries. Raises ValueError for a decision that
+        forwarded nothing.
         """
         steps: list[Step] | None = [] if explain else None
         fresh = draws if draws is not None else Draws(ordinal=len(before.tried) + 1)

@@ -1,6 +1,6 @@
 """shares: the walk of `decide`, integrated over the draws.
 
-Source    spec/shares.md SHARE-1 to SHARE-8
+Source    spec/shares.md SHARE-1 to SHARE-9
 Inputs    a Plan, a request, the state before it. Draws are uniform over 0..2^64-1 and independent of one another.
 Exactness every answer is a fraction. A draw modulo n is not quite uniform, because 2^64 is no multiple of most n; the
           fractions say so. Those of one kind sum to 1.
@@ -17,11 +17,12 @@ import msgspec
 
 from meshroute.balance import Odds, View, pools, span_chance
 from meshroute.balance.request_key import knows_its_ends, request_key
-from meshroute.decide import Plan, chosen_route, dead_end, original_destination, spans
+from meshroute.decide import Plan, arrived, dead_end, original_destination, possible_routes, spans
 from meshroute.decision import FORWARDED, NO_CLUSTER, NO_ROUTE, Decision, Outcome
 from meshroute.doing import outcome_of
 from meshroute.draws import Draws
 from meshroute.request import Request
+from meshroute.residues import All, Taken, parted
 from meshroute.state import State
 from meshroute.table import Action, Endpoint, Forward, OriginalDestination, Route
 
@@ -100,17 +101,41 @@ def shares(plan: Plan, request: Request, state: State, horizon: Horizon) -> Shar
 
 
 def _leaves(plan: Plan, request: Request, state: State, long_run: bool) -> Iterator[Leaf]:
-    found, action, route = _action(plan, request)
+    listener = plan.listeners.get(request.port)
+    if listener is None:
+        yield from _of_action(plan, request, state, long_run, None, plan.otherwise, All())
+        return
+    here = arrived(listener, request, _NO_DRAWS)
+    if not isinstance(here, Request):
+        yield Fraction(1), Decision(here, request), False
+        return
+    ways = possible_routes(listener, here)
+    parts: Sequence[Taken | All] = (All(),) if len(ways) == 1 else parted(portion for _, portion in ways)
+    for (route, _), part in zip(ways, parts, strict=True):
+        action = route.action if route is not None else None
+        yield from _of_action(plan, here, state, long_run, route, action, part)
+
+
+def _of_action(
+    plan: Plan,
+    request: Request,
+    state: State,
+    long_run: bool,
+    route: Route | None,
+    action: Action | None,
+    part: Taken | All,
+) -> Iterator[Leaf]:
+    """What a route does with its part of the draws."""
     name, rule = (route.name, route.rule) if route is not None else ("", None)
-    if not found or action is None:
-        yield Fraction(1), Decision(NO_ROUTE, request), False
+    if action is None:
+        yield part.chance(), Decision(NO_ROUTE, request), False
         return
     if not isinstance(action, Forward):
         assert route is not None
-        yield Fraction(1), Decision(outcome_of(route, request), request, name, rule), False
+        yield part.chance(), Decision(outcome_of(route, request), request, name, rule), False
         return
     for chosen, low, high, total in spans(action.clusters):
-        chance, cluster = span_chance(low, high, total), chosen.cluster
+        chance, cluster = part.in_span(low, high, total), chosen.cluster
         target = plan.targets.get(cluster)
         if target is None:
             yield chance, Decision(NO_CLUSTER, request, name, rule, cluster), False
@@ -122,9 +147,9 @@ def _leaves(plan: Plan, request: Request, state: State, long_run: bool) -> Itera
             continue
         key = _key(action, request) if target.hashes else None
         parts = [one.view for one in target.asked(state, action, chosen)]
-        for part, endpoint, remembers in _of_parts(parts, Odds(state, key, long_run)):
+        for share, endpoint, remembers in _of_parts(parts, Odds(state, key, long_run)):
             outcome = FORWARDED if endpoint is not None else dead_end(route)
-            yield chance * part, Decision(outcome, request, name, rule, cluster, subset, endpoint), remembers
+            yield chance * share, Decision(outcome, request, name, rule, cluster, subset, endpoint), remembers
 
 
 def _key(action: Forward, request: Request) -> int | None:
@@ -169,11 +194,3 @@ def _endpoints(whom: View, odds: Odds) -> Iterator[tuple[Fraction, Endpoint | No
             before = part if both else chance * part
             for one, share in zip(pool.placed, picker.chances(within), strict=True):
                 yield before * share, one.endpoint, turns or picker.remembers
-
-
-def _action(plan: Plan, request: Request) -> tuple[bool, Action | None, Route | None]:
-    listener = plan.listeners.get(request.port)
-    if listener is None:
-        return plan.otherwise is not None, plan.otherwise, None
-    route = chosen_route(listener, request)
-    return route is not None, route.action if route is not None else None, route

@@ -12,7 +12,17 @@ from typing import TypeAlias
 import msgspec
 
 from meshroute.names import ClusterName, EndpointKey
-from meshroute.table import HashPolicy, HeaderMatch, PathMatch, Portion, QueryMatch, RuleRef
+from meshroute.table import (
+    CookieMatch,
+    HashPolicy,
+    HeaderMatch,
+    MetadataMatch,
+    PathMatch,
+    Portion,
+    QueryMatch,
+    RequireTls,
+    RuleRef,
+)
 
 
 class ListenerChosen(msgspec.Struct, frozen=True, tag=True):
@@ -28,6 +38,36 @@ class VirtualHostChosen(msgspec.Struct, frozen=True, tag=True):
     authority: str
     name: str = ""
     domain: str = ""
+
+
+class Arrived(msgspec.Struct, frozen=True, tag=True):
+    """What the proxy made of the request before it looked for a route; both as they are now."""
+
+    authority: str
+    path: str
+
+
+class TurnedAway(msgspec.Struct, frozen=True, tag=True):
+    """The proxy answers before it looks for a route; `details` says why."""
+
+    details: str
+
+
+class TlsRequired(msgspec.Struct, frozen=True, tag=True):
+    """The virtual host sends requests without TLS there first."""
+
+    which: RequireTls
+
+
+class MatcherFollowed(msgspec.Struct, frozen=True, tag=True):
+    """A branch of a matcher: by the value of a header, or (empty `header`) the number of a predicate that holds.
+
+    `to` is None where nothing fitted, and the branch for that was taken.
+    """
+
+    header: str
+    value: str | None
+    to: str | None
 
 
 class PathDiffers(msgspec.Struct, frozen=True, tag=True):
@@ -51,7 +91,36 @@ class QueryDiffers(msgspec.Struct, frozen=True, tag=True):
     value: str | None
 
 
-Because: TypeAlias = PathDiffers | HeaderDiffers | QueryDiffers
+class CookieDiffers(msgspec.Struct, frozen=True, tag=True):
+    """The cookie is not what the route asks. None: not sent."""
+
+    wanted: CookieMatch
+    value: str | None
+
+
+class MetadataDiffers(msgspec.Struct, frozen=True, tag=True):
+    """What a filter noted is not what the route asks. Empty `values`: it noted no such text."""
+
+    wanted: MetadataMatch
+    values: tuple[str, ...]
+
+
+class NotGrpc(msgspec.Struct, frozen=True, tag=True):
+    """The content type is not that of gRPC; empty where none was sent."""
+
+    content_type: str
+
+
+class PortionMissed(msgspec.Struct, frozen=True, tag=True):
+    """The draw is not one of those that the route takes."""
+
+    wanted: Portion
+    draw: int
+
+
+Because: TypeAlias = (
+    PathDiffers | HeaderDiffers | QueryDiffers | CookieDiffers | MetadataDiffers | NotGrpc | PortionMissed
+)
 
 
 class RouteSkipped(msgspec.Struct, frozen=True, tag=True):
@@ -223,7 +292,11 @@ class HostPicked(msgspec.Struct, frozen=True, tag=True):
 
 Step: TypeAlias = (
     ListenerChosen
+    | Arrived
+    | TurnedAway
     | VirtualHostChosen
+    | TlsRequired
+    | MatcherFollowed
     | RouteSkipped
     | RouteMatched
     | ClusterDrawn

@@ -29,6 +29,7 @@ from meshroute.table import (
     Prefix,
     Present,
     QueryValue,
+    RequireTls,
     RuleRef,
     Segments,
     Suffix,
@@ -38,10 +39,12 @@ from meshroute.table import (
 )
 from meshroute.trace import (
     Aborted,
+    Arrived,
     AuthorityRewritten,
     Because,
     ClusterDrawn,
     ClusterSaid,
+    CookieDiffers,
     CookieMade,
     Delayed,
     HeaderDiffers,
@@ -53,17 +56,23 @@ from meshroute.trace import (
     KeyMissing,
     ListenerChosen,
     LocalityChosen,
+    MatcherFollowed,
+    MetadataDiffers,
     Mirrored,
+    NotGrpc,
     NumberSaid,
     OriginAsked,
     PathDiffers,
     PathRewritten,
+    PortionMissed,
     PriorityChosen,
     QueryDiffers,
     RouteMatched,
     RouteSkipped,
     Step,
     SubsetAsked,
+    TlsRequired,
+    TurnedAway,
     VirtualHostChosen,
 )
 
@@ -93,6 +102,8 @@ def outcome_of(what: Outcome) -> str:
             return f"{status} from the proxy itself" + (f": {unwire(body)}" if body else "")
         case Failed(0, flag, _):
             return f"connection closed, flag {flag} ({FLAGS.get(flag, flag)})"
+        case Failed(status, "", details):
+            return f"{status}, {details}"
         case Failed(status, flag, _):
             return f"{status}, flag {flag} ({FLAGS.get(flag, flag)})"
         case _:
@@ -179,6 +190,18 @@ def because(reason: Because) -> str:
         case QueryDiffers(parameter, value):
             sent = "which was not sent" if value is None else f"and it is `{unwire(value)}`"
             return f"wants query parameter `{unwire(parameter.name)}` {text(parameter.value)}, {sent}"
+        case CookieDiffers(cookie, value):
+            sent = "which was not sent" if value is None else f"and it is `{unwire(value)}`"
+            return f"wants cookie `{unwire(cookie.name)}` {'not ' if cookie.invert else ''}{text(cookie.value)}, {sent}"
+        case MetadataDiffers(noted, values):
+            sent = ", ".join(f"`{unwire(value)}`" for value in values) if values else "nothing"
+            where = "/".join((noted.source, *noted.path))
+            return f"wants {'not ' if noted.invert else ''}{text(noted.value)} at `{where}`, and there is {sent}"
+        case NotGrpc(kind):
+            return f"wants gRPC, and the content type is `{unwire(kind)}`"
+        case PortionMissed(wanted, draw):
+            point, of = draw % wanted.denominator, f"{wanted.numerator} of {wanted.denominator}"
+            return f"wants {of} requests, and drew {draw} mod {wanted.denominator} = {point}"
         case _:
             assert_never(reason)
 
@@ -215,6 +238,18 @@ def step(one: Step) -> str:
     match one:
         case ListenerChosen(port, known):
             return f"port {port}: " + ("its routes apply" if known else "no service listens there")
+        case Arrived(authority, path):
+            return f"put in order: host `{unwire(authority)}`, path `{unwire(path)}`"
+        case TurnedAway(details):
+            return f"turned away before any route: {details}"
+        case TlsRequired(which):
+            return f"the virtual host wants TLS of {'all' if which is RequireTls.ALL else 'external'} requests"
+        case MatcherFollowed("", _, None):
+            return "matcher: what is meant for all others"
+        case MatcherFollowed("", _, number):
+            return f"matcher: predicate {number} holds"
+        case MatcherFollowed(header, value, key):
+            return f"matcher: header `{header}` is `{unwire(value or '')}`, branch `{unwire(key or '')}`"
         case VirtualHostChosen(authority, "", _):
             return f"host `{unwire(authority)}`: no virtual host takes it"
         case VirtualHostChosen(authority, name, domain):

@@ -1,7 +1,7 @@
 """URI templates: the shapes of paths, as patterns.
 
-Source    spec/change.md; envoyproxy/envoy: source/extensions/path/uri_template_lib
-Inputs    a template in wire form. Exactness: what is refused here, the proxy refuses, and the pattern is its own.
+Source    spec/match.md MATCH-17; envoyproxy/envoy: source/extensions/path/uri_template_lib
+Inputs    a template in wire form. Exactness: what is refused here, the proxy refuses; the pattern is the proxy's own.
 Errors    TableError, with what the proxy would say.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from meshroute.match.re2 import FullRegex, compile_full, compile_rewrite
+from meshroute.match.re2 import FullRegex, Re2SyntaxError, compile_full, compile_rewrite
 from meshroute.table import TableError
 
 LITERAL: Final = "a-zA-Z0-9-._~%!$&'()+,;:@*="
@@ -36,10 +36,19 @@ class Shape(NamedTuple):
     regex: str
     variables: tuple[str, ...]
 
-    @property
-    def matcher(self) -> FullRegex:
-        """The pattern, compiled."""
-        return compile_full(self.regex)
+    def matches(self, path: str) -> bool:
+        """Whether the template is one of this path. A template such as `/a**`, of which RE2 can make no pattern, is
+        loaded all the same, and of no path."""
+        regex = _compiled(self.regex)
+        return regex is not None and regex.matches_all_of(path)
+
+
+@lru_cache(maxsize=1024)
+def _compiled(pattern: str) -> FullRegex | None:
+    try:
+        return compile_full(pattern)
+    except Re2SyntaxError:
+        return None
 
 
 @lru_cache(maxsize=1024)
@@ -129,13 +138,13 @@ class _Reader:
 
 
 def _split(rest: str) -> list[str]:
-    """Segments, where slashes in braces part none."""
-    parts, depth = [""], 0
+    """Segments. Slashes in the braces that open a segment part none; a literal before braces ends at any slash."""
+    parts, inside = [""], False
     for letter in rest:
-        if letter == "/" and not depth:
+        if letter == "/" and not inside:
             parts.append("")
             continue
-        depth = 1 if letter == "{" else 0 if letter == "}" else depth
+        inside = (inside and letter != "}") or (letter == "{" and not parts[-1])
         parts[-1] += letter
     return parts
 
@@ -147,7 +156,10 @@ def variables(template: str, path: str) -> Mapping[str, str] | None:
     {'version': 'v1', 'rest': 'a/b'}
     """
     shape = shape_of(template)
-    spans = compile_rewrite(f"^(?:{shape.regex})$", "").find(path)
+    try:
+        spans = compile_rewrite(f"^(?:{shape.regex})$", "").find(path)
+    except Re2SyntaxError:
+        return None
     if spans is None:
         return None
     return {name: path[spans[2 * at] : spans[2 * at + 1]] for at, name in enumerate(shape.variables, start=1)}

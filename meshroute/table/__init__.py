@@ -90,6 +90,7 @@ from meshroute.table.route import (
 )
 from meshroute.table.subsets import Fallback, Subsets, SubsetSelector
 from meshroute.table.table import RoutingTable, TableError
+from meshroute.table.walk import matchers_in, routes_of
 
 __all__ = [
     "DENOMINATORS",
@@ -189,4 +190,6 @@ __all__ = [
     "VirtualHost",
     "WeightedCluster",
     "ZoneAware",
+    "matchers_in",
+    "routes_of",
 ]

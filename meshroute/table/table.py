@@ -7,6 +7,7 @@ Errors    TableError for JSON that is not a table, with the path of what is wron
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -54,7 +55,9 @@ _DECODER = msgspec.json.Decoder(RoutingTable, strict=True)
 def _without_defaults(value: Any) -> Any:
     """A value as JSON has it. msgspec's own `omit_defaults` leaves out what is the default, not what equals it."""
     if not isinstance(value, msgspec.Struct):
-        return [_without_defaults(one) for one in value] if isinstance(value, tuple) else value
+        if isinstance(value, tuple):
+            return [_without_defaults(one) for one in value]
+        return {key: _without_defaults(one) for key, one in value.items()} if isinstance(value, Mapping) else value
     tag = value.__struct_config__.tag
     said: dict[str, Any] = {} if tag is None else {"type": tag}
     for field in msgspec.structs.fields(value):

@@ -8,8 +8,11 @@ bytes and, made a Request, what the engine is asked. Nothing is made with the co
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from itertools import count
 from random import Random
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, assert_never
 
 import hypothesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -20,9 +23,17 @@ from meshroute import Request
 from meshroute.conformance.envoy import DESTINATION_HEADER, STREAM_HEADER
 from meshroute.names import ClusterName
 from meshroute.table import (
+    Absent,
+    Arrival,
+    Between,
+    Choice,
     Cluster,
+    Contains,
+    CookieMatch,
+    CookieValue,
     Endpoint,
     Exact,
+    ExactMap,
     Forward,
     HashFunction,
     HashOnCookie,
@@ -34,23 +45,33 @@ from meshroute.table import (
     Health,
     Listener,
     Maglev,
+    Matcher,
+    Ordered,
     OriginalDestination,
     PathMatch,
     Pattern,
     Policy,
     Prefix,
+    PrefixMap,
     Present,
     QueryMatch,
     QueryValue,
     Redirect,
+    RequireTls,
     Respond,
     RingHash,
     Route,
     RouteMatch,
     RoutingTable,
+    Segments,
+    StripPort,
+    Suffix,
+    Template,
     TextMatch,
+    Tunnel,
     VirtualHost,
     WeightedCluster,
+    routes_of,
 )
 from tests.strategies import tables as small
 
@@ -60,15 +81,89 @@ HOSTS = (*small.HOSTS, "x.c", "[fd00::1]")
 DOMAINS = (*small.DOMAINS, "*b.test", "a.*", "A.Test", "c:80", "[fd00::1]", "a.*.test", "x.b.test")
 # Envoy answers 400 to bytes above 0x7E in the target of an HTTP/1 request: spec/differences.yaml.
 ODD_PATHS = ("/v2/../w", "/v2/./", "//v", "/v2//", "/v%32", "/v%2Fw", "/v2;a=b", "/v%C3%A9", '/v"<>\\^`{|}')
-PATHS = (*(path for path in small.PATHS if path.isascii()), *ODD_PATHS)
+# What a proxy may put in order: dots, escapes, doubled slashes, parameters.
+UNTIDY_PATHS = (
+    *(
+        "/v2/..",
+        "/v2/.",
+        "/../v2",
+        "/v/..//v2",
+        "/%2e%2e/v2",
+        "/v2/%2E",
+        "/x/..;p=1/v2",
+        "/.;a/v2",
+        "/v2/.%2e/w",
+        "/..;",
+    ),
+    *(
+        "/%76%32",
+        "/v2%2fdeep",
+        "/v2%2Fdeep",
+        "/v2%5C..%5cw",
+        "/%252e/v",
+        "/v2/%00",
+        "/%zz%4",
+        "/v2\\deep",
+        "/%2F",
+        "///",
+    ),
+    *(
+        "/v2//deep",
+        "//v2//",
+        "/v2/..//..;x/w",
+        "/a;x/../v2",
+        "/v2;a/deep;b",
+        "/;a",
+        "/v2/...",
+        "/v2/.%2e;x",
+        "/v2/%2e;x/w",
+    ),
+    *("/\\..;a/v", "/v2/..\\w", "/v2/%2e%2e%2fw", "/v2%2f..%2f..;q%2fw", "/%41%7e%5f%25%32%66"),
+)
+PATHS = (*(path for path in small.PATHS if path.isascii()), *ODD_PATHS, *UNTIDY_PATHS)
 QUERIES = (
     *("", "?", "?k=a", "?k=ab&k=a", "?k", "?k=", "?K=a&q=", "?q=%61", "?k==a", "?k=a?b", "?&k=a", "?q&k=A", "?k;q=a"),
     *("#k", "?k=a#b", "#?k=a", "?k=a+b&q=a b".replace(" ", "%20")),
 )
 HEADERS = ("x-user", "cookie", "accept", "x-forwarded-for", "x-other")
+OF_THE_PROXY = (
+    *(("x-forwarded-proto", value) for value in ("http", "https", "https", "HTTPS", "ftp", "", "https,http")),
+    *(
+        ("x-forwarded-for", value)
+        for value in ("10.1.2.3", "a, 10.0.0.1", "::1", "[::1]:80", "10.0.0.1:80", "10.1.2.3,")
+    ),
+    *(("keep-alive", "1"), ("proxy-connection", "x"), ("upgrade", "h2c"), ("te", "trailers"), ("te", "gzip, trailers")),
+    *(("te", "gzip"), ("x-forwarded-client-cert", "Hash=a"), ("connection", "keep-alive"), ("x-request-id", "a")),
+    *(
+        ("x-envoy-retry-on", "5xx"),
+        ("x-envoy-internal", "true"),
+        ("x-envoy-original-path", "/"),
+        ("x-envoy-ip-tags", "a"),
+    ),
+    *(("x-envoy-upstream-rq-timeout-ms", "50"), ("x-envoy-external-address", "10.1.1.1"), ("x-envoy-force-trace", "1")),
+    *(("x-envoy-decorator-operation", "a"), ("x-envoy-hedge-on-per-try-timeout", "true"), ("x-envoy-max-retries", "1")),
+    *(("content-type", f"application/grpc{rest}") for rest in ("", "+proto", "-web", ";x", "+")),
+    *(("cookie", value) for value in small.COOKIES),
+)
 ASKED = (*HEADERS, ":method", ":path", ":scheme", ":authority", "host")
 VALUES = (*small.VALUES, "a,b", "a, b", "a b", "/v2", "http", "\xe9", "\xc3\xa9", "a\tb")
-SENT_VALUES = (*VALUES, " a", "a ", "\ta \t", "a=1; b=2", 'b=;a="x"', "a ; b = 1")
+SENT_VALUES = (
+    *VALUES,
+    "1",
+    "+2",
+    "003",
+    "3",
+    "-1",
+    "3.0",
+    "2x",
+    "9223372036854775808",
+    " a",
+    "a ",
+    "\ta \t",
+    "a=1; b=2",
+    'b=;a="x"',
+    "a ; b = 1",
+)
 PATTERNS = (
     *small.PATTERNS,
     *("/v2", "(?:/|//)v.*", "\\xe9", "\xc3\xa9", "[^a]", "..", "a$", "^a", "(?i)A", "a*|", "\\w+", "[[:alpha:]]{1,2}"),
@@ -96,6 +191,7 @@ class Sent(NamedTuple):
             self.lines,
             port=port,
             source_ip="127.0.0.1",
+            source_port=0,
             destination_ip=self.destination,
         )
 
@@ -104,7 +200,8 @@ class Sent(NamedTuple):
         lines = [("Host", self.authority), *self.lines, (STREAM_HEADER, str(self.stream))]
         if self.destination:
             lines.append((DESTINATION_HEADER, f"{self.destination}:{port}"))
-        head = [f"{self.method} {self.target} HTTP/1.1", *(f"{name}:{value}" for name, value in lines), "", ""]
+        target = self.authority if self.method == "CONNECT" else self.target
+        head = [f"{self.method} {target} HTTP/1.1", *(f"{name}:{value}" for name, value in lines), "", ""]
         return "\r\n".join(head).encode("latin-1")
 
 
@@ -114,10 +211,12 @@ def sent(draw: st.DrawFn) -> Sent:
     authority = draw(st.sampled_from(HOSTS)) + draw(st.sampled_from(("", "", "", ":80", ":81", ".", ":", ":x")))
     names = st.sampled_from((*HEADERS, "X-User", "x-USER", "Cookie", "ACCEPT"))
     return Sent(
-        method=draw(st.sampled_from(("GET", "GET", "get", "POST", "HEAD", "PURGE"))),
+        method=draw(st.sampled_from(("GET", "GET", "get", "POST", "HEAD", "PURGE", "OPTIONS"))),
         authority=draw(st.sampled_from((authority, authority.upper()))),
         target=draw(st.sampled_from(PATHS)) + draw(st.sampled_from(QUERIES)),
-        lines=tuple(draw(st.lists(st.tuples(names, st.sampled_from(SENT_VALUES)), max_size=3))),
+        lines=tuple(
+            draw(st.lists(st.tuples(names, st.sampled_from(SENT_VALUES)) | st.sampled_from(OF_THE_PROXY), max_size=3))
+        ),
         stream=draw(STREAMS),
         destination=draw(st.sampled_from(("10.9.0.1", "10.9.0.2"))),
     )
@@ -133,18 +232,41 @@ path_matches: st.SearchStrategy[PathMatch] = st.one_of(
     st.builds(Exact, st.sampled_from(PATHS), st.booleans()),
     st.builds(Prefix, st.sampled_from((*PATHS, "", "v", "/v2?")), st.booleans()),
     st.builds(Pattern, st.sampled_from(PATTERNS)),
+    st.builds(Segments, st.sampled_from(("/v2", "/v", "/V2", "/v2;a", "v2", "/v2/deep")), st.booleans()),
+    st.builds(Template, st.sampled_from((*small.TEMPLATES, "/{a}/{b=**}", "/v*2", "/*;a", "/{a=v2}/", "/{x=*}x"))),
+    st.just(Tunnel()),
 )
-text_matches: st.SearchStrategy[TextMatch] = st.one_of(
+_values = st.sampled_from(VALUES).filter(bool)
+cookie_values: st.SearchStrategy[CookieValue] = st.one_of(
     st.builds(Exact, st.sampled_from(VALUES), st.booleans()),
-    st.builds(Prefix, st.sampled_from(VALUES).filter(bool), st.booleans()),
+    *(st.builds(kind, _values, st.booleans()) for kind in (Prefix, Suffix, Contains)),
     st.builds(Pattern, st.sampled_from(PATTERNS)),
-    st.just(Present()),
+)
+_ENDS = st.sampled_from((-1, 0, 1, 2, 3, 4, 2**63 - 1, -(2**63)))
+text_matches: st.SearchStrategy[TextMatch] = st.one_of(
+    cookie_values, st.just(Present()), st.builds(Between, _ENDS, _ENDS)
+)
+query_values: st.SearchStrategy[QueryValue] = st.one_of(cookie_values, st.just(Present()), st.just(Absent()))
+header_matches: st.SearchStrategy[HeaderMatch] = st.one_of(
+    st.builds(HeaderMatch, st.sampled_from(ASKED), text_matches, st.booleans(), st.booleans()),
+    st.builds(HeaderMatch, st.just("x-forwarded-proto"), st.builds(Exact, st.sampled_from(("http", "https", "")))),
+    st.builds(
+        HeaderMatch,
+        st.sampled_from([name for name, _ in OF_THE_PROXY]),
+        st.just(Present()),
+        st.booleans(),
+        st.booleans(),
+    ),
 )
 route_matches = st.builds(
     RouteMatch,
     path_matches,
-    _few(st.builds(HeaderMatch, st.sampled_from(ASKED), text_matches, st.booleans(), st.booleans())),
-    _few(st.builds(QueryMatch, st.sampled_from(("k", "q", "k;q", "K")), text_matches)),
+    _few(header_matches),
+    _few(st.builds(QueryMatch, st.sampled_from(("k", "q", "k;q", "K")), query_values)),
+    _few(st.builds(CookieMatch, st.sampled_from(("a", "b", "c")), cookie_values, st.booleans())),
+    _few(small.metadata_matches()),
+    st.sampled_from((False, False, False, True)),
+    st.none() | small.portions,
 )
 CLUSTERS = tuple(map(ClusterName, ("one", "two", "ring", "same", "gone")))
 weighted = st.lists(
@@ -187,18 +309,27 @@ rings: st.SearchStrategy[Policy] = st.one_of(
 def listeners(draw: st.DrawFn, port: int) -> Listener:
     """Up to three virtual hosts; no domain twice, as a proxy asks."""
     domains = draw(st.lists(st.sampled_from(DOMAINS), unique_by=str.lower, min_size=1, max_size=6))
+    tls = st.sampled_from((*([RequireTls.NONE] * 8), *RequireTls))
     cuts = sorted(draw(st.lists(st.integers(0, len(domains)), max_size=2)))
     parts = [domains[low:high] for low, high in zip([0, *cuts], [*cuts, len(domains)], strict=True)]
-    hosts = [
-        VirtualHost(
-            f"host-{number}",
-            tuple(part),
-            (*draw(st.lists(routes, min_size=1, max_size=8)), *draw(st.lists(last_resorts, max_size=1))),
-        )
-        for number, part in enumerate(parts)
-        if part
-    ]
-    return Listener(port, tuple(hosts), draw(st.booleans()))
+    hosts = []
+    for number, part in enumerate(parts):
+        if not part:
+            continue
+        if draw(st.sampled_from((False, False, False, True))):
+            tree = draw(small.matchers(st.one_of(routes, last_resorts)))
+            hosts.append(VirtualHost(f"host-{number}", tuple(part), (), draw(tls), tree))
+            continue
+        some = (*draw(st.lists(routes, min_size=1, max_size=8)), *draw(st.lists(last_resorts, max_size=1)))
+        hosts.append(VirtualHost(f"host-{number}", tuple(part), some, draw(tls)))
+    return Listener(
+        port,
+        tuple(hosts),
+        draw(st.booleans()),
+        draw(st.sampled_from(("", "", "", "", "x-user", "x-forwarded-host"))),
+        draw(st.sampled_from((False, False, True))),
+        draw(st.just(Arrival()) | small.arrivals),
+    )
 
 
 @st.composite
@@ -216,7 +347,7 @@ def odd_tables(draw: st.DrawFn) -> RoutingTable:
 
 def tables() -> st.SearchStrategy[RoutingTable]:
     """Small and odd ones, every route under a name of its own, every text one that configuration can hold."""
-    return st.one_of(small.tables(), odd_tables()).map(_writable).map(_anywhere).map(named)
+    return st.one_of(small.tables(), odd_tables()).map(_writable).map(_anywhere).map(_told).map(named)
 
 
 def _anywhere(table: RoutingTable) -> RoutingTable:
@@ -226,23 +357,60 @@ def _anywhere(table: RoutingTable) -> RoutingTable:
     return replace(table, clusters=clusters, locality="", local_cluster=ClusterName(""))
 
 
-def named(table: RoutingTable) -> RoutingTable:
-    """The table with routes that have a name each: the only thing that a proxy says about them."""
+def _told(table: RoutingTable) -> RoutingTable:
+    """The table with what one proxy can be told for all of them, and what it can be asked for more than once: portions
+    of nothing or of everything, because the draw is its own."""
+
+    def route(one: Route) -> Route:
+        asked = one.match
+        headers = tuple(replace(header, joined=False) for header in asked.headers)
+        if isinstance(asked.path, Template) and isinstance(one.action, Redirect) and one.action.prefix:
+            asked = replace(asked, path=Prefix("/v"))  # Envoy refuses the two together
+        portion = asked.portion
+        if portion is not None:
+            portion = replace(portion, numerator=0 if portion.numerator < 50 else portion.denominator)
+        return replace(one, match=replace(asked, headers=headers, portion=portion))
+
+    def listener(one: Listener) -> Listener:
+        port = StripPort.NONE if one.arrival.strip_port is StripPort.NONE else StripPort.ANY
+        return replace(one, arrival=replace(one.arrival, reject_fragments=False, strip_port=port))
+
+    listeners = tuple(listener(one) for one in with_routes(table, route).listeners)
+    return replace(table, listeners=listeners)
+
+
+def with_routes(table: RoutingTable, change: Callable[[Route], Route]) -> RoutingTable:
+    """The table with every route of it changed, those that matchers lead to among them; in the order of `routes_of`."""
+
+    def matcher(one: Matcher) -> Matcher:
+        match one:
+            case Choice(some):
+                return Choice(tuple(map(change, some)))
+            case ExactMap(_, table, otherwise) | PrefixMap(_, table, otherwise):
+                led = {key: matcher(value) for key, value in table.items()}
+                return replace(one, map=led, otherwise=None if otherwise is None else matcher(otherwise))
+            case Ordered(cases, otherwise):
+                cases = tuple((predicate, matcher(led)) for predicate, led in cases)
+                return Ordered(cases, None if otherwise is None else matcher(otherwise))
+            case _:
+                assert_never(one)
+
+    def host(one: VirtualHost) -> VirtualHost:
+        tree = None if one.matcher is None else matcher(one.matcher)
+        return replace(one, routes=tuple(map(change, one.routes)), matcher=tree)
+
     return replace(
         table,
         listeners=tuple(
-            replace(
-                listener,
-                virtual_hosts=tuple(
-                    replace(
-                        host, routes=tuple(replace(one, name=f"{h}.{number}") for number, one in enumerate(host.routes))
-                    )
-                    for h, host in enumerate(listener.virtual_hosts)
-                ),
-            )
-            for listener in table.listeners
+            replace(listener, virtual_hosts=tuple(map(host, listener.virtual_hosts))) for listener in table.listeners
         ),
     )
+
+
+def named(table: RoutingTable) -> RoutingTable:
+    """The table with routes that have a name each: the only thing that a proxy says about them."""
+    numbers = count()
+    return with_routes(table, lambda one: replace(one, name=f"r{next(numbers)}"))
 
 
 def _writable(table: RoutingTable) -> RoutingTable:
@@ -257,21 +425,33 @@ def aimed(rng: Random, listener: Listener, sent: Sent) -> Sent:
     stand_in = rng.choice(("x", "x.b", "-"))
     authority = rng.choice(host.domains).replace("*", stand_in)
     sent = sent._replace(authority=rng.choice((authority, authority.upper())))
-    if not host.routes or rng.random() < 0.1:
+    routes = tuple(routes_of(host))
+    if not routes or rng.random() < 0.1:
         return sent
-    asked = rng.choice(host.routes).match
+    asked = rng.choice(routes).match
+    if isinstance(asked.path, Tunnel):
+        to = sent.authority if re.search(r"[^:]:\d+$", sent.authority) else f"{sent.authority}:80"  # a port is a must
+        return sent._replace(method="CONNECT", authority=to)
     path = sent.target.partition("?")[0]
     match asked.path:
-        case Exact(value) | Prefix(value):
+        case Exact(value) | Prefix(value) | Segments(value):
             path = value or path
+        case Template(value):
+            path = re.sub(r"\{[^}]*\}|\*\*?", lambda _: rng.choice(("x", "v2", "x/y", "", "a=b")), value)
         case _:
             pass
+    if rng.random() < 0.2:  # the same path by another way
+        path = path.replace("/", rng.choice(("//", "/./", "/x/../", "/;p/", "%2F", "/.;x/", "\\")), rng.randint(0, 2))
+        path = path if path.startswith("/") else "/" + path
     query = "&".join(f"{one.name}={_text_for(rng, one.value)}" for one in asked.query)
     lines = [
         (one.name, _text_for(rng, one.value))
         for one in asked.headers
-        if one.name not in (":method", ":path", ":scheme", ":authority", "host")
+        if one.name in (*HEADERS, "x-forwarded-proto", "x-request-id")
     ]
+    lines += [("cookie", f"{one.name}={_text_for(rng, one.value)}") for one in asked.cookies]
+    if asked.grpc:
+        lines.append(("content-type", rng.choice(("application/grpc", "application/grpc+x", "application/grpcx"))))
     target = path + rng.choice(("", "", "", "x", "/")) + ("?" + query if query else rng.choice(("", "?", "#?k=a")))
     return sent._replace(
         target=target
@@ -285,6 +465,10 @@ def _text_for(rng: Random, wanted: TextMatch | QueryValue) -> str:
     match wanted:
         case Exact(value) | Prefix(value):
             return value + rng.choice(("", "", "x"))
+        case Suffix(value) | Contains(value):
+            return rng.choice(("", "x")) + value
+        case Between(start, end):
+            return str(rng.choice((start - 1, start, end - 1, end)))
         case _:
             return rng.choice(VALUES)
 

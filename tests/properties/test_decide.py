@@ -15,10 +15,24 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import meshroute as mr
-from meshroute import Draws, Failed, Forwarded, Request, Responded, Router, RoutingTable, State, TableError
-from meshroute.match.scan import find_host, first_match
+from meshroute import (
+    Draws,
+    Failed,
+    Forwarded,
+    Outcome,
+    Redirected,
+    Request,
+    Responded,
+    Router,
+    RoutingTable,
+    State,
+    TableError,
+)
+from meshroute.arrive import NO_PROTOCOL, arrive
+from meshroute.match.scan import first_match, host_of_request, reached
 from meshroute.names import ClusterName
 from meshroute.table import (
+    Choice,
     Cluster,
     Endpoint,
     Forward,
@@ -27,6 +41,7 @@ from meshroute.table import (
     Listener,
     OriginalDestination,
     Policy,
+    RequireTls,
     RingHash,
     Route,
     RouteMatch,
@@ -45,17 +60,36 @@ states = st.builds(
 )
 
 
+def by_the_book(listener: Listener, sent: Request, draws: Draws) -> Route | Outcome | None:
+    """What routes are asked, by the plain scan: what the client is told before, a route, or that there is none."""
+    request = arrive(sent, listener.arrival, listener.port, draws)
+    if not isinstance(request, Request):
+        return request
+    found = host_of_request(listener, request)
+    if found is None:
+        return None
+    host = found[0]
+    if host.require_tls is not RequireTls.NONE and request.fields["x-forwarded-proto"] != ("https",):
+        return Redirected(301, f"https://{request.authority}{request.path}")
+    choice = reached(host.matcher, request) if host.matcher is not None else Choice(host.routes)
+    routes = choice.routes if choice is not None else ()
+    number = first_match(routes, request, draws["stream"], listener.ignore_path_parameters)
+    return None if number is None else routes[number]
+
+
 class TestDecide1NoRoute:
     """DECIDE-1: no virtual host, or no route in it: 404, flag NR."""
 
     @given(tables(), requests(), U64)
     def test_exactly_the_requests_that_no_route_takes(self, table: RoutingTable, sent: Request, seed: int) -> None:
         """By the plain scan of the table."""
-        decision = Router(table).decide(sent, draws=Draws.of(seed))
-        found = find_host(table.listeners[0], sent.authority)
-        routed = found is not None and first_match(found[0].routes, sent) is not None
+        draws = Draws.of(seed)
+        decision = Router(table).decide(sent, draws=draws)
         if sent.port == 80:
-            assert (decision.outcome == Failed(404, "NR", "route_not_found")) == (not routed)
+            met = by_the_book(table.listeners[0], sent, draws)
+            assert (decision.outcome == Failed(404, "NR", "route_not_found")) == (met in (None, NO_PROTOCOL))
+            if isinstance(met, Route):
+                assert (decision.route, decision.rule) == (met.name, met.rule)
         elif not table.otherwise:
             assert decision.outcome == Failed(404, "NR", "route_not_found")
 

@@ -6,30 +6,53 @@ small enough that a random request meets a random rule more often than not. Noth
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from hypothesis import strategies as st
 
 from meshroute import Request
 from meshroute.names import ClusterName
 from meshroute.table import (
+    Absent,
+    AllOf,
+    AnyOf,
+    Arrival,
+    Between,
+    Choice,
     Cluster,
+    Contains,
+    CookieMatch,
+    CookieValue,
     Endpoint,
+    EscapedSlashes,
     Exact,
+    ExactMap,
     Forward,
     HashOnHeader,
+    HeaderIs,
     HeaderMatch,
     Health,
     LeastRequest,
     Listener,
     LocalityWeight,
     Maglev,
+    Matcher,
+    MetadataMatch,
+    Not,
+    Ordered,
     OutlierDetection,
     PathMatch,
     Pattern,
     Policy,
+    Portion,
+    Predicate,
     Prefix,
+    PrefixMap,
     Present,
     QueryMatch,
+    QueryValue,
     RandomChoice,
+    RequireTls,
     Respond,
     RingHash,
     RoundRobin,
@@ -37,8 +60,13 @@ from meshroute.table import (
     RouteMatch,
     RoutingTable,
     RuleRef,
+    Segments,
     SlowStart,
+    StripPort,
+    Suffix,
+    Template,
     TextMatch,
+    Tunnel,
     VirtualHost,
     WeightedCluster,
 )
@@ -46,44 +74,133 @@ from meshroute.table import (
 U64 = st.integers(0, 2**64 - 1)
 HOSTS = ("a.test", "b.test", "x.b.test", "c")
 DOMAINS = ("a.test", "b.test", "*.b.test", "*.test", "c", "c.*", "*")
-PATHS = ("/", "/v", "/v2", "/v2/", "/v2x", "/V2", "/v2/deep", "/w", "/v\xe9")
+PATHS = ("/", "/v", "/v2", "/v2/", "/v2x", "/V2", "/v2/deep", "/w", "/v\xe9", "/v2;a", "/v2;a/deep;b")
+TEMPLATES = ("/*", "/**", "/{a}", "/v2/{b}", "/{a=v2}/*", "/v{c}", "/v2**", "/{d=**}/deep")
 HEADERS = ("x-user", "cookie", ":method", "host")
 VALUES = ("", "a", "A", "ab", "GET", "a.test")
+COOKIES = ("a=1; b=2", "b=", 'a="x";b', "c; a=ab", " a=A")
+CLAIMS: tuple[object, ...] = ("a", "ab", ["a", "A"], {"deep": "a"}, 3, [])
 PATTERNS = ("/v2.*", "(?i)/v2", "/[vw].?", ".*", "a|ab", "[^a]*", "/v.")
+
+OF_THE_PROXY = (
+    ("content-type", "application/grpc"),
+    ("content-type", "application/grpc+proto"),
+    ("content-type", "application/grpc;x"),
+    ("x-forwarded-proto", "https"),
+    ("x-forwarded-proto", ""),
+    ("x-forwarded-for", "10.1.2.3"),
+    ("connection", "close"),
+    ("x-envoy-retry-on", "5xx"),
+)
+T = TypeVar("T")
 
 paths = st.sampled_from(PATHS)
 values = st.sampled_from(VALUES)
 
 
 def path_matches() -> st.SearchStrategy[PathMatch]:
-    """Exact, prefix and pattern, in and without case."""
+    """All of them; strings in and without case."""
     return st.one_of(
         st.builds(Exact, paths, st.booleans()),
         st.builds(Prefix, paths | st.just(""), st.booleans()),
         st.builds(Pattern, st.sampled_from(PATTERNS)),
+        st.builds(Segments, st.sampled_from(("/v", "/v2", "/V2", "/v2/deep", "/v2;a")), st.booleans()),
+        st.builds(Template, st.sampled_from(TEMPLATES)),
+        st.just(Tunnel()),
     )
 
 
 def text_matches() -> st.SearchStrategy[TextMatch]:
-    """What a header or a query parameter can be asked for."""
+    """What a header can be asked for."""
+    return st.one_of(cookie_values(), st.just(Present()), st.builds(Between, st.sampled_from((-1, 0, 1)), st.just(3)))
+
+
+def query_values() -> st.SearchStrategy[QueryValue]:
+    """What a query parameter can be asked for."""
+    return st.one_of(cookie_values(), st.just(Present()), st.just(Absent()))
+
+
+def cookie_values() -> st.SearchStrategy[CookieValue]:
+    """What a cookie can be asked for."""
+    some = st.sampled_from(VALUES[1:])
     return st.one_of(
         st.builds(Exact, values, st.booleans()),
-        st.builds(Prefix, st.sampled_from(VALUES[1:]), st.booleans()),
+        st.builds(Exact, values, st.booleans()),
+        *(st.builds(kind, some, st.booleans()) for kind in (Prefix, Suffix, Contains)),
         st.builds(Pattern, st.sampled_from(PATTERNS)),
-        st.just(Present()),
     )
+
+
+def metadata_matches() -> st.SearchStrategy[MetadataMatch]:
+    """What a filter can have noted, now and then under a path that leads too deep."""
+    paths_to = st.sampled_from((("claim",), ("claim", "deep"), ("other",)))
+    asked: st.SearchStrategy[TextMatch] = st.one_of(cookie_values(), st.just(Present()))
+    return st.builds(MetadataMatch, st.just("jwt"), paths_to, asked, st.booleans())
+
+
+portions = st.builds(Portion, st.sampled_from((0, 1, 50, 99, 100, 101)), st.sampled_from((100, 10_000, 1_000_000)))
 
 
 def route_matches() -> st.SearchStrategy[RouteMatch]:
-    """Conditions on path, headers and query; often few, so that something matches."""
+    """Conditions on everything; often few, so that something matches."""
+    inverted = st.booleans()
+    header = st.builds(HeaderMatch, st.sampled_from(HEADERS), text_matches(), inverted, st.booleans(), st.booleans())
     return st.builds(
         RouteMatch,
         path_matches(),
-        st.lists(
-            st.builds(HeaderMatch, st.sampled_from(HEADERS), text_matches(), st.booleans(), st.booleans()), max_size=2
-        ).map(tuple),
-        st.lists(st.builds(QueryMatch, st.sampled_from(("k", "q")), text_matches()), max_size=1).map(tuple),
+        st.lists(header, max_size=2).map(tuple),
+        _seldom(st.builds(QueryMatch, st.sampled_from(("k", "q")), query_values())),
+        _seldom(st.builds(CookieMatch, st.sampled_from(("a", "b")), cookie_values(), inverted)),
+        _seldom(metadata_matches()),
+        st.sampled_from((False, False, False, True)),
+        st.none() | portions,
     )
+
+
+def _seldom(conditions: st.SearchStrategy[T]) -> st.SearchStrategy[tuple[T, ...]]:
+    none: st.SearchStrategy[tuple[T, ...]] = st.just(())
+    return st.one_of(none, none, conditions.map(lambda one: (one,)))
+
+
+def matchers(routes_to: st.SearchStrategy[Route]) -> st.SearchStrategy[Matcher]:
+    """Maps and lists, a few levels of them, with routes at the ends."""
+    choices: st.SearchStrategy[Matcher] = st.builds(Choice, st.lists(routes_to, min_size=1, max_size=3).map(tuple))
+    said = st.builds(HeaderIs, st.sampled_from(HEADERS), cookie_values())
+    predicates: st.SearchStrategy[Predicate] = st.recursive(
+        said,
+        lambda below: st.one_of(
+            st.builds(Not, below),
+            st.builds(AllOf, st.lists(below, min_size=2, max_size=2).map(tuple)),
+            st.builds(AnyOf, st.lists(below, min_size=2, max_size=2).map(tuple)),
+        ),
+        max_leaves=3,
+    )
+
+    def above(below: st.SearchStrategy[Matcher]) -> st.SearchStrategy[Matcher]:
+        headers, otherwise = st.sampled_from((":path", *HEADERS)), st.none() | below
+        prefixes = st.dictionaries(st.sampled_from(("", "/", "/v", "/v2", "a", "ab")), below, min_size=1, max_size=4)
+        whole = st.dictionaries(st.sampled_from((*PATHS[:4], *VALUES)), below, min_size=1, max_size=4)
+        cases = st.lists(st.tuples(predicates, below), min_size=1, max_size=2).map(tuple)
+        return st.one_of(
+            st.builds(ExactMap, headers, whole, otherwise),
+            st.builds(PrefixMap, headers, prefixes, otherwise),
+            st.builds(Ordered, cases, otherwise),
+        )
+
+    return st.recursive(choices, above, max_leaves=5)
+
+
+arrivals = st.builds(
+    Arrival,
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(EscapedSlashes),
+    st.booleans(),
+    st.sampled_from(StripPort),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+)
 
 
 def routes(names: tuple[str, ...] = ("one", "two", "gone")) -> st.SearchStrategy[Route]:
@@ -175,18 +292,35 @@ def clusters(draw: st.DrawFn, called: str) -> Cluster:
 
 
 @st.composite
+def virtual_hosts(draw: st.DrawFn, name: str, domains: tuple[str, ...]) -> VirtualHost:
+    """Mostly with a list of routes, now and then with a matcher, now and then for TLS only."""
+    tls = draw(st.sampled_from((*([RequireTls.NONE] * 4), *RequireTls)))
+    if draw(st.sampled_from((False, False, False, True))):
+        return VirtualHost(name, domains, (), tls, draw(matchers(routes())))
+    return VirtualHost(name, domains, tuple(draw(st.lists(routes(), max_size=12))), tls)
+
+
+@st.composite
 def tables(draw: st.DrawFn) -> RoutingTable:
     """A table with up to two virtual hosts on port 80, and two clusters."""
     domains = draw(st.lists(st.sampled_from(DOMAINS), unique=True, min_size=1, max_size=4))
     cut = draw(st.integers(1, len(domains)))
     hosts = tuple(
-        VirtualHost(f"host-{number}", tuple(some), tuple(draw(st.lists(routes(), max_size=12))))
+        draw(virtual_hosts(f"host-{number}", tuple(some)))
         for number, some in enumerate((domains[:cut], domains[cut:]))
         if some
     )
+    listener = Listener(
+        80,
+        hosts,
+        draw(st.booleans()),
+        draw(st.sampled_from(("", "", "", "x-user"))),
+        draw(st.sampled_from((False, False, True))),
+        draw(st.just(Arrival()) | arrivals),
+    )
     around = draw(st.sampled_from(("", "", "two")))  # the second cluster is then the proxy's own
     return RoutingTable(
-        (Listener(80, hosts, draw(st.booleans())),),
+        (listener,),
         (draw(clusters("one")), draw(clusters("two"))),
         ClusterName(draw(st.sampled_from(("", "one")))),
         "r/a/" if around else draw(st.sampled_from(("", "r/b/"))),
@@ -199,13 +333,21 @@ def requests(draw: st.DrawFn) -> Request:
     """Requests from the same small world, with repeated headers and queries that nearly fit."""
     query = draw(st.sampled_from(("", "?k=a", "?k=ab&k=a", "?k", "?K=a&q=", "?q=%61")))
     headers = draw(
-        st.lists(st.tuples(st.sampled_from(("x-user", "cookie", "X-User", "accept")), values), max_size=3).map(tuple)
+        st.lists(
+            st.one_of(
+                st.tuples(st.sampled_from(("x-user", "cookie", "X-User", "accept")), values | st.sampled_from("123")),
+                st.tuples(st.just("cookie"), st.sampled_from(COOKIES)),
+                st.sampled_from(OF_THE_PROXY),
+            ),
+            max_size=3,
+        ).map(tuple)
     )
     authority = draw(st.sampled_from(HOSTS)) + draw(st.sampled_from(("", ":80", ".")))
     return Request(
-        method=draw(st.sampled_from(("GET", "get", "POST"))),
+        method=draw(st.sampled_from(("GET", "GET", "get", "POST", "CONNECT"))),
         authority=draw(st.sampled_from((authority, authority.upper()))),
         path=draw(paths) + query,
         headers=headers,
         port=draw(st.sampled_from((80, 80, 80, 81))),
+        metadata=draw(st.just({}) | st.sampled_from(CLAIMS).map(lambda claim: {"jwt": {"claim": claim}})),
     )
