@@ -414,15 +414,12 @@ _APPEND: Final[Mapping[Append, str]] = {
 def _filters(listener: Listener) -> list[Json]:
     """The filters before the router, as Istio orders them, as far as a route asks for them."""
     routes = [route for host in listener.virtual_hosts for route in routes_of(host)]
-    wanted = [
-        (_CORS, any(one.cors is not None for one in routes)),
-        (_FAULT, any(one.fault is not None for one in routes)),
-    ]
-    return [
-        {"name": f"envoy.filters.http.{name}", "typed_config": {"@type": kind}}
-        for (name, kind, _), yes in wanted
-        if yes
-    ]
+    wanted = []
+    if any(one.cors is not None for one in routes):
+        wanted.append(_CORS)
+    if any(one.fault is not None for one in routes):
+        wanted.append(_FAULT)
+    return [{"name": f"envoy.filters.http.{name}", "typed_config": {"@type": kind}} for name, kind, _ in wanted]
 
 
 _FILTERS: Final = "type.googleapis.com/envoy.extensions.filters.http"
@@ -453,10 +450,6 @@ def _filter_settings(route: Route, where: str) -> Json:
             fault["abort"] = {**status, "percentage": _portion(abort.portion)}
         settings[f"envoy.filters.http.{_FAULT[0]}"] = fault
     return {"typed_per_filter_config": settings} if settings else {}
-
-
-def _seconds(milliseconds: int) -> str:
-    return f"{milliseconds // 1000}.{milliseconds % 1000:03}s"
 
 
 def _path(wanted: PathMatch, where: str) -> Json:
