@@ -30,10 +30,11 @@ from meshroute.draws import Draws
 from meshroute.mesh import Mesh, load, loads
 from meshroute.request import Request, RequestError
 from meshroute.router import Router
-from meshroute.session import Session
+from meshroute.session import Exchange, Session
 from meshroute.shares import Shares
 from meshroute.state import State, StateError
 from meshroute.table import RoutingTable, RuleRef, TableError
+from meshroute.tries import Failure, Reply
 
 __all__ = [
     "Code",
@@ -41,7 +42,9 @@ __all__ = [
     "Diagnostic",
     "Draws",
     "Event",
+    "Exchange",
     "Failed",
+    "Failure",
     "Forwarded",
     "InexactError",
     "ManifestError",
@@ -51,6 +54,7 @@ __all__ = [
     "MovedError",
     "Outcome",
     "Redirected",
+    "Reply",
     "Request",
     "RequestError",
     "Responded",

@@ -9,8 +9,8 @@ Errors    none. What traffic meets (no route, no cluster, no healthy host) is an
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, assert_never
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -53,24 +53,19 @@ from meshroute.match.listeners import Doors, Reading
 from meshroute.match.scan import first_failure
 from meshroute.names import ClusterName, EndpointKey, ascii_lower, is_ip
 from meshroute.request import SINGLE_SLOT_HEADERS, Request, host_of
+from meshroute.routable import refused
 from meshroute.state import CookieIssued, Effect, RequestStarted, State
 from meshroute.table import (
     Arrival,
     Chain,
-    Choice,
     Endpoint,
-    ExactMap,
     Fault,
     Forward,
     HashOnCookie,
     HashPolicy,
     Health,
-    Listener,
-    Matcher,
-    Ordered,
     OriginalDestination,
     Portion,
-    PrefixMap,
     Redirect,
     RequireTls,
     Route,
@@ -78,6 +73,7 @@ from meshroute.table import (
     RoutingTable,
     WeightedCluster,
 )
+from meshroute.table.walk import routes_of
 from meshroute.trace import (
     Aborted,
     Arrived,
@@ -122,14 +118,20 @@ class Plan:
     __slots__ = ("doings", "doors", "otherwise", "targets")
 
     def __init__(self, table: RoutingTable) -> None:
-        refuse_what_a_proxy_would(table)
+        routes = [
+            (host.name, route)
+            for listener in table.listeners
+            for host in (*listener.virtual_hosts, *(host for chain in listener.chains for host in chain.virtual_hosts))
+            for route in routes_of(host)
+        ]
+        refuse_what_a_proxy_would(table, refused(routes))
         local = next((one.endpoints for one in table.clusters if one.name == table.local_cluster), None)
         around = Around(table.locality, tuple(one for one in local if one.priority == 0) if local is not None else None)
         self.doors: Final = Doors(table.listeners)
         self.targets: Final[Mapping[ClusterName, Target]] = {one.name: Target(one, around) for one in table.clusters}
         self.otherwise: Final = Forward((WeightedCluster(table.otherwise),)) if table.otherwise else None
         self.doings: Final[Mapping[int, Doing]] = {
-            _identity(route): Doing(route) for route in every_route(table.listeners) if needs_doing(route)
+            _identity(route): Doing(route) for _, route in routes if needs_doing(route)
         }
 
     def taker(self, request: Request) -> HostIndex | Chain | Failed | None:
@@ -148,30 +150,6 @@ class Plan:
         if isinstance(taker, Reading):
             return taker.hosts if tls or not taker.ends_tls else NOT_TAKEN
         return taker if taker is not None else NOT_TAKEN
-
-
-def every_route(listeners: Iterable[Listener]) -> Iterator[Route]:
-    """The routes of every virtual host, and those that its matcher leads to."""
-    for listener in listeners:
-        for host in (*listener.virtual_hosts, *(host for chain in listener.chains for host in chain.virtual_hosts)):
-            yield from host.routes
-            if host.matcher is not None:
-                yield from _led_to(host.matcher)
-
-
-def _led_to(matcher: Matcher) -> Iterator[Route]:
-    match matcher:
-        case Choice(routes):
-            yield from routes
-            return
-        case ExactMap(_, table, otherwise) | PrefixMap(_, table, otherwise):
-            below = list(table.values())
-        case Ordered(cases, otherwise):
-            below = [led for _, led in cases]
-        case _:
-            assert_never(matcher)
-    for one in (*below, *([otherwise] if otherwise is not None else [])):
-        yield from _led_to(one)
 
 
 def decide(plan: Plan, request: Request, state: State, draws: Draws, tell: Tell | None = None) -> Decision:
@@ -470,10 +448,8 @@ def retry(
         raise ValueError("only a request that was forwarded to an endpoint of a cluster can be tried again")
     route = before.matched
     action = plan.otherwise if route is None else route.action
-    if not isinstance(action, Forward) or (request.method, request.port) != (
-        before.request.method,
-        before.request.port,
-    ):
+    same = (request.method, request.port) == (before.request.method, before.request.port)
+    if not isinstance(action, Forward) or not same or started.cluster not in plan.targets:
         raise ValueError(f"this request does not go to `{started.cluster}`: it is not the one that was decided")
     entry, entries = before.entries[-1] if before.entries else 0, before.entries
     refresh = action.retries is not None and action.retries.refresh_cluster and len(action.clusters) > 1
@@ -489,7 +465,16 @@ def retry(
         found = _to_cluster(plan, going, chosen, state, draws, tell)
     else:
         # A cluster that is drawn anew and is not there is as good as one without hosts.
-        found = Decision(NO_HEALTHY_HOST, before.request, before.route, before.rule, chosen.cluster, tried=tried)
+        found = Decision(
+            NO_HEALTHY_HOST,
+            before.request,
+            before.route,
+            before.rule,
+            chosen.cluster,
+            response_headers=_UNHEALTHY_LINES,
+            tried=tried,
+            matched=route,
+        )
     if doing is None:
         return found
     call = Call(False, before.edits.lines)
@@ -552,7 +537,7 @@ def _to_cluster(
         picked = _pick(parts, key, state, draws, 0, tell)
     if picked is None:
         end = dead_end(route)
-        lines = own_lines(route, request, end) if route is not None else ()
+        lines = _UNHEALTHY_LINES if route is not None else ()
         return Decision(end, request, name, rule, cluster, subset, None, (), (), lines, tried, matched=route)
     endpoint, effects = picked.pool.placed[picked.number].endpoint, picked.effects
     lines = ()
@@ -580,6 +565,7 @@ def _to_cluster(
     )
 
 
+_UNHEALTHY_LINES: Final[tuple[tuple[str, str], ...]] = (("content-type", "text/plain"),)
 _NOTHING: Final[tuple[Effect, ...]] = ()
 
 

@@ -139,9 +139,10 @@ def own_lines(route: Route, request: Request, outcome: Outcome) -> tuple[tuple[s
     """What an answer that the proxy gives itself says, before anything is changed about it."""
     match outcome:
         case Redirected(_, where):
-            return (("location", where),)
+            return (("location", where),) if where else ()
         case Responded(status, body):
-            place = (("location", location(_HERE, request, route.match.path)),) if status in _SHOWS_ITS_PLACE else ()
+            where = location(_HERE, request, route.match.path) if status in _SHOWS_ITS_PLACE else ""
+            place = (("location", where),) if where and request.plain_path else ()
             return (*place, *(_TEXT if body else ()))
         case Failed():
             return _TEXT if outcome.body else ()
@@ -237,4 +238,6 @@ def outcome_of(route: Route, request: Request) -> Redirected | Responded:
     if isinstance(action, Respond):
         return Responded(action.status, action.body)
     assert isinstance(action, Redirect)
-    return Redirected(action.status, location(action, request, route.match.path) if request.plain_path else "")
+    # CONNECT has no path, and is not told where to go.
+    where = location(action, request, route.match.path, route.name) if request.plain_path else ""
+    return Redirected(action.status, where)

@@ -23,6 +23,7 @@ from meshroute.shares import Horizon, Shares, shares
 from meshroute.state import Effect, State
 from meshroute.table import RoutingTable
 from meshroute.trace import Step
+from meshroute.tries import Failure, Reply, Verdict, verdict
 
 _FRESH: Final = State()
 _FIRST: Final = Draws()
@@ -52,14 +53,19 @@ class Router:
     ) -> Decision:
         """The next try of a request that was forwarded by `before` and failed: the same cluster, a new pick.
 
-        Where the route says so (`Forward.retry_hosts`), hosts that were tried before are passed over. The draws must be
-        others than before; unless given, they are those of the ordinal that counts the tries. Raises ValueError for a
-        decision that forwarded nothing.
+        With `Retries.refresh_cluster`, one of the clusters that were not tried yet, by the same number. Where the route
+        says so (`Forward.retry_hosts`), hosts that were tried before are passed over. The draws must be others than
+        before; unless given, they are those of the ordinal that counts the tries. Raises ValueError for a decision that
+        forwarded nothing.
         """
         steps: list[Step] | None = [] if explain else None
         fresh = draws if draws is not None else Draws(ordinal=len(before.tried) + 1)
         decision = retry(self._plan, request, before, state, fresh, steps)
         return replace(decision, trace=tuple(steps)) if steps else decision
+
+    def retries(self, decision: Decision, what: int | Reply | Failure) -> bool:
+        """Whether the proxy tries again after this end of this try: the upstream's status, its reply, or a failure."""
+        return verdict(decision, what) is Verdict.AGAIN
 
     def answered(
         self, decision: Decision, what: int | Event = 200, state: State = _FRESH, draws: Draws = _FIRST

@@ -9,16 +9,35 @@ Errors    StateError for finishing what was never started, or finishing it twice
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
+
+import msgspec
 
 from meshroute.balance.outlier import Event
 from meshroute.connection import Connected, Connection
-from meshroute.decision import Decision
+from meshroute.decision import Decision, Failed, Forwarded
 from meshroute.draws import Draws
 from meshroute.request import Request
 from meshroute.router import Router
 from meshroute.state import Effect, Ledger, State
+from meshroute.table import Forward
+from meshroute.tries import MEANINGS, Failure, Reply, Verdict, longest_wait, verdict
+
+
+class Exchange(msgspec.Struct, frozen=True):
+    """What a client gets in the end: a status (0: a closed connection), response flags with commas between them, header
+    lines, and the tries that led to it.
+
+    `waits` has, for each retry, the time in milliseconds that the proxy waits for less than; a failure that the proxy
+    itself answers for has no `headers` here.
+    """
+
+    status: int
+    flags: str
+    headers: tuple[tuple[str, str], ...]
+    tries: tuple[Decision, ...]
+    waits: tuple[int, ...]
 
 
 class Session:
@@ -64,6 +83,42 @@ class Session:
             self.apply(self.router.answered(decision, status, self._ledger.live, self._draws()))
         else:
             self.apply(decision.finished())
+
+    def send(self, request: Request, upstream: Callable[[Decision], int | Reply | Failure]) -> Exchange:
+        """A request with all its tries, each answered by `upstream`, as the proxy makes them; all of them are finished.
+
+        `upstream` is asked with the decision of each try, and answers with a status, a reply or a failure.
+        """
+        decision = self.decide(request)
+        tries, waits = [decision], list[int]()
+        while isinstance(decision.outcome, Forwarded):
+            what = upstream(decision)
+            failed = MEANINGS[what] if isinstance(what, Failure) else None
+            reply = what if isinstance(what, Reply) else Reply(what) if isinstance(what, int) else None
+            self.finish(decision, failed.event if failed is not None else reply.status if reply is not None else 200)
+            comes = verdict(decision, what) if decision.started is not None else Verdict.DONE
+            if comes is Verdict.AGAIN:
+                action = decision.action
+                assert isinstance(action, Forward)
+                assert action.retries is not None
+                waits.append(longest_wait(action.retries, len(tries)))
+                decision = self.retry(request, decision)
+                tries.append(decision)
+                continue
+            said = [
+                "DI" if decision.delay else "",
+                "URX" if comes is Verdict.SPENT else "",
+                failed.flag if failed is not None else "",
+            ]
+            flags = ",".join(filter(None, said))
+            if failed is not None:
+                return Exchange(failed.status, flags, (), tuple(tries), tuple(waits))
+            assert reply is not None
+            lines = decision.answer(reply.headers, reply.status)
+            return Exchange(reply.status, flags, lines, tuple(tries), tuple(waits))
+        outcome = decision.outcome
+        flags = outcome.flag if isinstance(outcome, Failed) else "DI" if decision.delay else ""
+        return Exchange(outcome.status, flags, decision.response_headers, tuple(tries), tuple(waits))
 
     def advance(self, now: int) -> None:
         """It is `now`, in milliseconds since the proxy started. Raises ValueError where it is later already."""

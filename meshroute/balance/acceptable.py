@@ -9,7 +9,7 @@ Errors    TableError with everything that is wrong.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from meshroute.match.re2 import Re2SyntaxError, RewriteError, compile_rewrite
 from meshroute.names import ascii_lower
@@ -27,9 +27,14 @@ from meshroute.table import (
 from meshroute.table.cluster import MAX_PRIORITY, MAX_WEIGHT
 
 
-def refuse_what_a_proxy_would(table: RoutingTable) -> None:
-    """Raises TableError for a table that a proxy would not load."""
-    if wrong := [*_listeners(table), *_names(table), *(text for one in table.clusters for text in _cluster(one))]:
+def refuse_what_a_proxy_would(table: RoutingTable, routes: Iterable[str] = ()) -> None:
+    """Raises TableError for a table that a proxy would not load; `routes` is what there is to say of its routes."""
+    if wrong := [
+        *_listeners(table),
+        *routes,
+        *_names(table),
+        *(text for one in table.clusters for text in _cluster(one)),
+    ]:
         raise TableError("; ".join(wrong))
 
 

@@ -6,8 +6,8 @@ Exactness what a table says is written down and nothing else is configured, but 
           paths with fragments accepted, RE2 programs of up to 32,768 instructions. Endpoints keep their addresses,
           because rings hash them, and their order, because turns go by it.
 Errors    RenderError for what Envoy cannot be told, with where it is in the table.
-Left out  the cluster for ports without a listener: no listener, nobody to ask. Retries: a table says how their hosts
-          are chosen, not when there are any.
+Left out  the cluster for ports without a listener: no listener, nobody to ask. Header changes in levels that no route
+          or virtual host has alone: see `_levels`.
 
 Nothing is ever sent upstream. Every upstream connection is bound to the loopback address, so that the kernel refuses to
 connect it to any other machine; Envoy then answers 503 with the flag UF and says which host it had chosen. That is how
@@ -32,7 +32,13 @@ from meshroute.table import (
     Action,
     AllOf,
     AnyOf,
+    Append,
     Arrival,
+    AuthorityLiteral,
+    AuthorityOfEndpoint,
+    AuthorityOfHeader,
+    AuthorityOfPath,
+    AuthorityRewrite,
     Between,
     Choice,
     Cluster,
@@ -43,6 +49,7 @@ from meshroute.table import (
     Exact,
     ExactMap,
     Fallback,
+    FormatRewrite,
     Forward,
     HashFunction,
     HashOnCookie,
@@ -51,6 +58,8 @@ from meshroute.table import (
     HashOnQuery,
     HashOnSourceIp,
     HashPolicy,
+    HeaderChange,
+    HeaderChanges,
     HeaderIs,
     HeaderMatch,
     LeastRequest,
@@ -58,23 +67,29 @@ from meshroute.table import (
     Maglev,
     Matcher,
     MetadataMatch,
+    Mirror,
     Not,
     Ordered,
     OriginalDestination,
     OutlierDetection,
     PathMatch,
+    PathRewrite,
     Pattern,
     Portion,
     Predicate,
     Prefix,
     PrefixMap,
+    PrefixRewrite,
     Present,
     QueryMatch,
     QueryValue,
     RandomChoice,
     Redirect,
+    RegexRewrite,
     RequireTls,
     Respond,
+    Retries,
+    RetryHosts,
     RingHash,
     RoundRobin,
     Route,
@@ -86,6 +101,7 @@ from meshroute.table import (
     SubsetSelector,
     Suffix,
     Template,
+    TemplateRewrite,
     TextMatch,
     Tunnel,
     VirtualHost,
@@ -195,7 +211,7 @@ def _listener(table: int, listener: Listener, custom_methods: bool) -> Json:
         "stat_prefix": "http",
         **_arrival(listener.arrival, where),
         "http_protocol_options": {"allow_custom_methods": custom_methods},
-        "http_filters": [{"name": "router", "typed_config": {"@type": _ROUTER}}],
+        "http_filters": [*_filters(listener), {"name": "router", "typed_config": {"@type": _ROUTER}}],
         "local_reply_config": {"mappers": [_SAY_WHY]},
         "route_config": {
             "validate_clusters": False,
@@ -203,6 +219,7 @@ def _listener(table: int, listener: Listener, custom_methods: bool) -> Json:
             "ignore_path_parameters_in_path_matching": listener.ignore_path_parameters,
             "vhost_header": _text(listener.host_header, where),
             "max_direct_response_body_size_bytes": _MAX_BODY,
+            **_changes(*_shared(listener.virtual_hosts, 2, where), where),
             "virtual_hosts": [_virtual_host(table, host, where) for host in listener.virtual_hosts],
         },
     }
@@ -257,6 +274,7 @@ def _virtual_host(table: int, host: VirtualHost, where: str) -> Json:
         "name": _text(host.name, where),
         "domains": [_text(domain, f"{where}, domain `{domain}`") for domain in host.domains],
         "require_tls": _REQUIRE_TLS[host.require_tls],
+        **_changes(*_shared((host,), 1, where), where),
         **({"matcher": _matcher(table, host.matcher, f"{where}, matcher")} if host.matcher is not None else {}),
         "routes": [_route(table, one, f"{where}, route {number}") for number, one in enumerate(host.routes)],
     }
@@ -337,8 +355,101 @@ def _route(table: int, route: Route, where: str) -> Json:
             **({"grpc": {}} if asked.grpc else {}),
             **({"runtime_fraction": {"default_value": _portion(asked.portion)}} if asked.portion is not None else {}),
         },
+        **_changes(*_own_levels(route), where),
+        **_filter_settings(route, where),
         **_action(table, route.action, where),
     }
+
+
+def _levels(levels: Sequence[HeaderChanges]) -> tuple[HeaderChanges, HeaderChanges, HeaderChanges]:
+    """Those of the route, of its virtual host, and of all of them."""
+    if len(levels) > 3:
+        raise RenderError("a proxy has three levels of header changes: route, virtual host, all virtual hosts")
+    route, host, everywhere, *_ = (*levels, _UNCHANGED, _UNCHANGED, _UNCHANGED)
+    return route, host, everywhere
+
+
+def _own_levels(route: Route) -> tuple[HeaderChanges, HeaderChanges]:
+    return _levels(route.request_headers)[0], _levels(route.response_headers)[0]
+
+
+def _shared(hosts: Sequence[VirtualHost], level: int, where: str) -> tuple[HeaderChanges, HeaderChanges]:
+    """The changes of a level that routes have in common: of requests, and of answers."""
+    routes = [route for host in hosts for route in routes_of(host)]
+    found = {(_levels(one.request_headers)[level], _levels(one.response_headers)[level]) for one in routes}
+    if len(found) > 1:
+        raise RenderError(f"{where}: its routes change headers differently where a proxy changes them for all")
+    return found.pop() if found else (_UNCHANGED, _UNCHANGED)
+
+
+_UNCHANGED: Final = HeaderChanges()
+
+
+def _changes(requests: HeaderChanges, answers: HeaderChanges, where: str) -> Json:
+    said = {
+        "request_headers_to_add": [_change(one, where) for one in requests.add],
+        "request_headers_to_remove": [_given(one, where) for one in requests.remove],
+        "response_headers_to_add": [_change(one, where) for one in answers.add],
+        "response_headers_to_remove": [_given(one, where) for one in answers.remove],
+    }
+    return {name: value for name, value in said.items() if value}
+
+
+def _change(one: HeaderChange, where: str) -> Json:
+    return {
+        "header": {"key": _given(one.name, where), "value": _text(one.value, where)},
+        "append_action": _APPEND[one.how],
+        "keep_empty_value": one.keep_empty,
+    }
+
+
+_APPEND: Final[Mapping[Append, str]] = {
+    Append.APPEND: "APPEND_IF_EXISTS_OR_ADD",
+    Append.IF_ABSENT: "ADD_IF_ABSENT",
+    Append.OVERWRITE: "OVERWRITE_IF_EXISTS_OR_ADD",
+    Append.OVERWRITE_IF_PRESENT: "OVERWRITE_IF_EXISTS",
+}
+
+
+def _filters(listener: Listener) -> list[Json]:
+    """The filters before the router, as Istio orders them, as far as a route asks for them."""
+    routes = [route for host in listener.virtual_hosts for route in routes_of(host)]
+    wanted = []
+    if any(one.cors is not None for one in routes):
+        wanted.append(_CORS)
+    if any(one.fault is not None for one in routes):
+        wanted.append(_FAULT)
+    return [{"name": f"envoy.filters.http.{name}", "typed_config": {"@type": kind}} for name, kind, _ in wanted]
+
+
+_FILTERS: Final = "type.googleapis.com/envoy.extensions.filters.http"
+_CORS: Final = ("cors", f"{_FILTERS}.cors.v3.Cors", f"{_FILTERS}.cors.v3.CorsPolicy")
+_FAULT: Final = ("fault", f"{_FILTERS}.fault.v3.HTTPFault", f"{_FILTERS}.fault.v3.HTTPFault")
+
+
+def _filter_settings(route: Route, where: str) -> Json:
+    settings: Json = {}
+    if route.cors is not None:
+        policy = route.cors
+        settings[f"envoy.filters.http.{_CORS[0]}"] = {
+            "@type": _CORS[2],
+            "allow_origin_string_match": [_condition(one, where)["string_match"] for one in policy.origins],
+            "allow_methods": _text(policy.methods, where),
+            "allow_headers": _text(policy.headers, where),
+            "expose_headers": _text(policy.expose, where),
+            "max_age": _text(policy.max_age, where),
+            "allow_credentials": policy.credentials,
+            "forward_not_matching_preflights": policy.forward_unmatched,
+        }
+    if route.fault is not None:
+        fault: Json = {"@type": _FAULT[2]}
+        if (delay := route.fault.delay) is not None:
+            fault["delay"] = {"fixed_delay": _seconds(delay.milliseconds), "percentage": _portion(delay.portion)}
+        if (abort := route.fault.abort) is not None:
+            status = {"http_status": abort.status} if abort.grpc_status is None else {"grpc_status": abort.grpc_status}
+            fault["abort"] = {**status, "percentage": _portion(abort.portion)}
+        settings[f"envoy.filters.http.{_FAULT[0]}"] = fault
+    return {"typed_per_filter_config": settings} if settings else {}
 
 
 def _path(wanted: PathMatch, where: str) -> Json:
@@ -449,25 +560,141 @@ def _action(table: int, action: Action, where: str) -> Json:
                 "port_redirect": action.port,
                 "path_redirect": _text(action.path, where),
                 "prefix_rewrite": _text(action.prefix, where),
+                "regex_rewrite": _rewrite(action.rewrite, where) if action.rewrite is not None else None,
+                "path_rewrite": _text(action.format, where),
+                "strip_query": action.strip_query,
             }
             return {"redirect": {name: value for name, value in said.items() if value}}
-        case Forward(clusters, policies, metadata):
-            target: Json = {"cluster": _cluster_name(table, clusters[0].cluster)}
-            if len(clusters) > 1 or clusters[0].metadata:
-                weights = [_weighted(table, one) for one in clusters]
-                target = {"weighted_clusters": {"header_name": STREAM_HEADER, "clusters": weights}}
-            hashed = [_hash_policy(one, where) for one in policies]
-            return {"route": {**target, **_metadata("metadata_match", metadata), "hash_policy": hashed}}
+        case Forward():
+            return {"route": _forward(table, action, where)}
         case _:
             assert_never(action)
 
 
-def _weighted(table: int, one: WeightedCluster) -> Json:
+def _forward(table: int, action: Forward, where: str) -> Json:
     return {
-        "name": _cluster_name(table, one.cluster),
+        **_target(table, action),
+        **_metadata("metadata_match", action.metadata),
+        "hash_policy": [_hash_policy(one, where) for one in action.hash_policies],
+        "cluster_not_found_response_code": _NOT_FOUND[action.not_found],
+        **(_path_rewrite(action.path, where) if action.path is not None else {}),
+        **(_authority_rewrite(action.authority, where) if action.authority is not None else {}),
+        "append_x_forwarded_host": action.append_forwarded_host,
+        "timeout": _seconds(action.timeout),
+        **(
+            {"max_stream_duration": {"max_stream_duration": _seconds(action.stream_timeout)}}
+            if action.stream_timeout is not None
+            else {}
+        ),
+        **(_retries(action.retries, action.retry_hosts, where) if action.retries is not None else {}),
+        "request_mirror_policies": [_mirror(table, one, where) for one in action.mirrors],
+    }
+
+
+def _target(table: int, action: Forward) -> Json:
+    first = action.clusters[0]
+    alone = len(action.clusters) == 1
+    if alone and not (first.metadata or first.authority or first.request_headers or first.response_headers):
+        return _called(table, first.cluster, first.header, "cluster")
+    pinned: Json = {"header_name": action.stream_header or STREAM_HEADER}
+    if action.by_key:
+        pinned = {"use_hash_policy": True}
+    return {"weighted_clusters": {**pinned, "clusters": [_weighted(table, one) for one in action.clusters]}}
+
+
+def _called(table: int, cluster: str, header: str, field: str) -> Json:
+    return {"cluster_header": header} if header else {field: _cluster_name(table, cluster)}
+
+
+def _weighted(table: int, one: WeightedCluster) -> Json:
+    where = f"cluster `{one.cluster}`"
+    return {
+        **_called(table, one.cluster, one.header, "name"),
         "weight": one.weight,
         **_metadata("metadata_match", one.metadata),
+        **_changes(one.request_headers or _UNCHANGED, one.response_headers or _UNCHANGED, where),
+        **({"host_rewrite_literal": _text(one.authority, where)} if one.authority else {}),
     }
+
+
+_NOT_FOUND: Final[Mapping[int, str]] = {
+    503: "SERVICE_UNAVAILABLE",
+    404: "NOT_FOUND",
+    500: "INTERNAL_SERVER_ERROR",
+}
+
+
+def _path_rewrite(rewrite: PathRewrite, where: str) -> Json:
+    match rewrite:
+        case PrefixRewrite(value):
+            return {"prefix_rewrite": _text(value, where)}
+        case RegexRewrite():
+            return {"regex_rewrite": _rewrite(rewrite, where)}
+        case TemplateRewrite(value):
+            said = _template("rewrite", "UriTemplateRewriteConfig", "path_template_rewrite", value, where)
+            return {"path_rewrite_policy": said}
+        case FormatRewrite(value):
+            return {"path_rewrite": _given(value, where)}
+        case _:
+            assert_never(rewrite)
+
+
+def _rewrite(rewrite: RegexRewrite | AuthorityOfPath, where: str) -> Json:
+    return {"pattern": _pattern(rewrite.pattern, where), "substitution": _text(rewrite.substitution, where)}
+
+
+def _authority_rewrite(rewrite: AuthorityRewrite, where: str) -> Json:
+    match rewrite:
+        case AuthorityLiteral(value):
+            return {"host_rewrite_literal": _given(value, where)}
+        case AuthorityOfHeader(name):
+            return {"host_rewrite_header": _given(name, where)}
+        case AuthorityOfPath():
+            return {"host_rewrite_path_regex": _rewrite(rewrite, where)}
+        case AuthorityOfEndpoint():
+            return {"auto_host_rewrite": True}
+        case FormatRewrite(value):
+            return {"host_rewrite": _given(value, where)}
+        case _:
+            assert_never(rewrite)
+
+
+def _mirror(table: int, mirror: Mirror, where: str) -> Json:
+    return {
+        **_called(table, mirror.cluster, mirror.header, "cluster"),
+        "runtime_fraction": {"default_value": _portion(mirror.portion)},
+        "disable_shadow_host_suffix_append": not mirror.shadow,
+        **({"host_rewrite_literal": _text(mirror.authority, where)} if mirror.authority else {}),
+    }
+
+
+def _retries(retries: Retries, hosts: RetryHosts | None, where: str) -> Json:
+    policy: Json = {
+        "retry_on": ",".join(retries.on),
+        "num_retries": retries.attempts,
+        "retriable_status_codes": list(retries.statuses),
+        "retriable_headers": [_header(one, where) for one in retries.headers],
+        "retriable_request_headers": [_header(one, where) for one in retries.request_headers],
+        "refresh_cluster_on_retry": retries.refresh_cluster,
+        "retry_back_off": {"base_interval": _seconds(retries.base_interval)},
+    }
+    if retries.max_interval:
+        policy["retry_back_off"]["max_interval"] = _seconds(retries.max_interval)
+    if retries.per_try_timeout:
+        policy["per_try_timeout"] = _seconds(retries.per_try_timeout)
+    if retries.other_priorities:
+        kind = f"{_RETRY}.priority.previous_priorities.v3.PreviousPrioritiesConfig"
+        said = {"@type": kind, "update_frequency": retries.other_priorities}
+        policy["retry_priority"] = {"name": "envoy.retry_priorities.previous_priorities", "typed_config": said}
+    if hosts is not None:
+        kind = f"{_RETRY}.host.previous_hosts.v3.PreviousHostsPredicate"
+        predicate = {"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": {"@type": kind}}
+        policy["retry_host_predicate"] = [predicate]
+        policy["host_selection_retry_max_attempts"] = hosts.attempts
+    return {"retry_policy": policy}
+
+
+_RETRY: Final = "type.googleapis.com/envoy.extensions.retry"
 
 
 _REDIRECTS: Final[Mapping[int, str]] = {

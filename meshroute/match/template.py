@@ -156,7 +156,10 @@ def variables(template: str, path: str) -> Mapping[str, str] | None:
     {'version': 'v1', 'rest': 'a/b'}
     """
     shape = shape_of(template)
-    spans = compile_rewrite(f"^(?:{shape.regex})$", "").find(path)
+    try:
+        spans = compile_rewrite(f"^(?:{shape.regex})$", "").find(path)
+    except Re2SyntaxError:
+        return None
     if spans is None:
         return None
     return {name: path[spans[2 * at] : spans[2 * at + 1]] for at, name in enumerate(shape.variables, start=1)}
