@@ -23,7 +23,8 @@
 from meshroute.analysis.moved import Moved, MovedError, find_cluster, moved
 from meshroute.balance.bounded import InexactError
 from meshroute.balance.outlier import Event
-from meshroute.compile.viewpoint import MeshConfig, Sidecar
+from meshroute.compile.viewpoint import Gateway, MeshConfig, Sidecar
+from meshroute.connection import Connected, Connection
 from meshroute.decision import Decision, Failed, Forwarded, Outcome, Redirected, Responded
 from meshroute.diagnostics import Code, Diagnostic, ManifestError, Severity, SourceRef
 from meshroute.draws import Draws
@@ -38,6 +39,8 @@ from meshroute.tries import Failure, Reply
 
 __all__ = [
     "Code",
+    "Connected",
+    "Connection",
     "Decision",
     "Diagnostic",
     "Draws",
@@ -46,6 +49,7 @@ __all__ = [
     "Failed",
     "Failure",
     "Forwarded",
+    "Gateway",
     "InexactError",
     "ManifestError",
     "Mesh",

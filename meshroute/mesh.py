@@ -7,15 +7,19 @@ Errors    ManifestError with every diagnostic when one of them is an error.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from os import PathLike, fspath
 from typing import Final, TypeVar
+
+from msgspec.structs import astuple
 
 from meshroute.compile.check import check, check_rules
 from meshroute.compile.check_policy import check_policies
 from meshroute.compile.destination import DestinationRules
+from meshroute.compile.gateway import gateway_table
 from meshroute.compile.istio import sidecar_table
 from meshroute.compile.registry import build
+from meshroute.compile.viewpoint import Gateway as AtTheEdge
 from meshroute.compile.viewpoint import MeshConfig, Sidecar
 from meshroute.diagnostics import Diagnostic, ManifestError, Severity, in_order
 from meshroute.load import load_paths, load_text
@@ -38,6 +42,7 @@ class Mesh:
     """Everything that was loaded. It never changes; `diagnostics` has the warnings and notes about it."""
 
     __slots__ = (
+        "_gateways",
         "_registry",
         "_routers",
         "_rules",
@@ -69,6 +74,7 @@ class Mesh:
             rules, config.domain, config.root_namespace, config.default_destination_rule_export_to
         )
         self._sidecars: Final = every(SidecarResource)
+        self._gateways: Final = every(Gateway)
         self._registry, assumed = build(
             every(Service),
             every(EndpointSlice),
@@ -97,25 +103,30 @@ class Mesh:
             raise ManifestError(self.diagnostics)
         self._routers: dict[tuple[object, ...], Router] = {}
 
-    def router(self, viewpoint: Sidecar = _DEFAULT_SIDECAR) -> Router:
-        """What the proxy at this viewpoint would do; without one, a sidecar in namespace `default` without labels."""
-        key = (
-            viewpoint.namespace,
-            tuple(sorted(viewpoint.labels.items())),
-            viewpoint.locality,
-            viewpoint.node,
-            viewpoint.families,
-        )
+    def router(self, viewpoint: Sidecar | AtTheEdge = _DEFAULT_SIDECAR) -> Router:
+        """What the proxy at this viewpoint would do; without one, a sidecar in namespace `default` without labels.
+
+        Raises ValueError for a Gateway that is not there.
+        """
+        key = (type(viewpoint), *map(_hashable, astuple(viewpoint)))
         router = self._routers.get(key)
         if router is None:
             router = self._routers[key] = Router(self.table(viewpoint))
         return router
 
-    def table(self, viewpoint: Sidecar = _DEFAULT_SIDECAR) -> RoutingTable:
-        """What the proxy at this viewpoint executes, as a value."""
+    def table(self, viewpoint: Sidecar | AtTheEdge = _DEFAULT_SIDECAR) -> RoutingTable:
+        """What the proxy at this viewpoint executes, as a value. Raises ValueError for a Gateway that is not there."""
+        if isinstance(viewpoint, AtTheEdge):
+            return gateway_table(
+                self._registry, self._virtual_services, self._gateways, self._rules, viewpoint, self.config
+            )
         return sidecar_table(
             self._registry, self._virtual_services, self._rules, viewpoint, self.config, self._sidecars
         )
+
+
+def _hashable(value: object) -> object:
+    return tuple(sorted(value.items())) if isinstance(value, Mapping) else value
 
 
 def load(

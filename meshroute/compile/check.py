@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from meshroute.compile import wording
+from meshroute.compile.check_gateways import check_gateways
 from meshroute.compile.check_imports import check_entries, check_sidecars
 from meshroute.compile.check_policy import check_policies
 from meshroute.compile.delegates import Delegates
@@ -66,6 +67,7 @@ def check(
     for rule in rules:
         yield from _check_destination_rule(rule, known, domain)
     others = tuple(others)
+    yield from check_gateways([one for one in others if isinstance(one, Gateway)], virtual_services, domain)
     for other in others:
         for path in not_acted_on(other.kind, other.spec):
             yield wording.field_not_modelled(other.subject, path_text(path[-2:]), other.at("spec", *path))

@@ -14,15 +14,23 @@ from typing import Final
 
 import msgspec
 
+from meshroute.compile.actions import arrival_of
+from meshroute.compile.delegates import Delegates
+from meshroute.compile.destination import DestinationRules
+from meshroute.compile.istio import ProxyView
 from meshroute.compile.l4 import ConnectionRules, sni
-from meshroute.compile.resolve import intersection, names_for_namespace, overlaps, resolve
-from meshroute.compile.routes import Rules, is_catch_all
-from meshroute.compile.service import RegisteredService
+from meshroute.compile.pods import Workload
+from meshroute.compile.resolve import age, intersection, is_subset_of, names_for_namespace, overlaps, resolve
+from meshroute.compile.routes import Asker, Rules, is_catch_all
+from meshroute.compile.scope import in_order, scope_of
+from meshroute.compile.service import Registry
+from meshroute.compile.viewpoint import Gateway as AtTheEdge
+from meshroute.compile.viewpoint import MeshConfig, Sidecar
 from meshroute.manifest import Gateway
 from meshroute.manifest.istio import L4MatchAttributes, TLSMatchAttributes, VirtualService
 from meshroute.manifest.istio_gateway import Server, ServerTLSMode
-from meshroute.names import Host, ascii_lower
-from meshroute.table import Arrival, Chain, Listener, RequireTls, Route, VirtualHost
+from meshroute.names import DEFAULT_NAMESPACE, Host, ascii_lower
+from meshroute.table import Chain, Listener, RequireTls, Route, RoutingTable, VirtualHost
 
 HTTP_PROTOCOLS: Final = frozenset(("HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTP_PROXY"))
 _PASSTHROUGH: Final = (ServerTLSMode.PASSTHROUGH, ServerTLSMode.AUTO_PASSTHROUGH)
@@ -120,26 +128,26 @@ class GatewayListeners:
         virtual_services: Callable[[str], Sequence[VirtualService]],
         rules: Callable[[str], Rules],
         connections: Callable[[str], ConnectionRules],
-        domain: str,
-        arrival: Arrival,
+        config: MeshConfig,
     ) -> None:
         """Each of the callables is asked about a Gateway by its `namespace/name`."""
         self._virtual_services: Final = virtual_services
         self._rules: Final = rules
         self._connections: Final = connections
-        self._domain: Final = domain
-        self._arrival: Final = arrival
+        self._config: Final = config
 
     def listener(self, port: int, servers: Sequence[Bound]) -> Listener | None:
         """What one port does; None where nothing is there to listen for."""
         if servers[0].is_http:
-            return Listener(port, self.virtual_hosts(servers), arrival=self._arrival)
+            hosts = self.virtual_hosts(servers)
+            return Listener(port, hosts, arrival=arrival_of(self._config, hosts, edge=True))
         taken: set[str] = set()
         chains = tuple(chain for one in servers for chain in self._chains(one, taken))
-        return Listener(port, (), arrival=self._arrival, chains=chains) if chains else None
+        hosts = tuple(host for chain in chains for host in chain.virtual_hosts)
+        return Listener(port, (), arrival=arrival_of(self._config, hosts, edge=True), chains=chains) if chains else None
 
     def _hosts(self, virtual_service: VirtualService) -> list[str]:
-        return [resolve(one, virtual_service.namespace, self._domain) for one in virtual_service.spec.hosts]
+        return [resolve(one, virtual_service.namespace, self._config.domain) for one in virtual_service.spec.hosts]
 
     # HTTP
 
@@ -255,7 +263,101 @@ class _Merged:
         )
 
 
-def only_port(services: Mapping[Host, RegisteredService], host: Host, port: int) -> int:
-    """The port that a destination without one means: the service's only one, else the listener's."""
-    service = services.get(host)
-    return service.ports[0].number if service is not None and len(service.ports) == 1 else port
+def gateway_table(
+    registry: Registry,
+    virtual_services: Sequence[VirtualService],
+    gateways: Sequence[Gateway],
+    destination_rules: DestinationRules,
+    viewpoint: AtTheEdge,
+    config: MeshConfig,
+) -> RoutingTable:
+    """The table of the proxy that serves a Gateway. Raises ValueError for one that is not there."""
+    proxy = proxy_of(registry, gateways, viewpoint)
+    client = Sidecar(proxy.namespace, proxy.labels, proxy.locality)
+    delegates = Delegates(virtual_services)
+    scope = scope_of(registry, virtual_services, (), client, config, delegates)
+    view = ProxyView(scope, destination_rules, client, config, delegates, gateway=True)
+    seen = {
+        name: in_order(virtual_services, proxy.namespace, config.default_virtual_service_export_to, name)
+        for name in {f"{one.namespace}/{one.name}" for one in proxy.gateways}
+    }
+
+    def asker(name: str) -> Asker:
+        return Asker(frozenset((name,)), view.client.labels, proxy.namespace)
+
+    def port_of(host: Host, port: int) -> int:
+        """The port that a destination without one means: the service's only one, else the listener's."""
+        service = scope.services.get(host)
+        return service.ports[0].number if service is not None and len(service.ports) == 1 else port
+
+    def rules(name: str) -> Rules:
+        return Rules(asker(name), view.effective, delegates, config, scope.concrete, port_of)
+
+    def connections(name: str) -> ConnectionRules:
+        return ConnectionRules(asker(name), view.effective, config.domain, port_of)
+
+    servers, _ = merged(bound(proxy))
+    build = GatewayListeners(seen.__getitem__, rules, connections, config)
+    made = {port: one for port, some in servers.items() if (one := build.listener(port, some)) is not None}
+    for outside, inside in proxy.ports.items():  # clients come by the ports of the gateway's Service
+        if inside in made:
+            made.setdefault(outside, msgspec.structs.replace(made[inside], port=outside))
+    return RoutingTable(
+        listeners=tuple(made[port] for port in sorted(made)),
+        clusters=tuple(view.clusters()),
+        locality=view.client.locality,
+    )
+
+
+class EdgeProxy(msgspec.Struct, frozen=True):
+    """Who serves a Gateway: where and as what it runs, all Gateways that choose it, oldest first, and by the ports of
+    its Service those that it listens on for them."""
+
+    namespace: str
+    labels: Mapping[str, str]
+    locality: str
+    gateways: tuple[Gateway, ...]
+    ports: Mapping[int, int]
+
+
+def proxy_of(registry: Registry, gateways: Sequence[Gateway], viewpoint: AtTheEdge) -> EdgeProxy:
+    """The proxy that serves a Gateway. Raises ValueError for one that is not there."""
+    name = viewpoint.name if "/" in viewpoint.name else f"{DEFAULT_NAMESPACE}/{viewpoint.name}"
+    by_name = {f"{one.namespace}/{one.name}": one for one in gateways}
+    if name not in by_name:
+        known = ", ".join(f"`{one}`" for one in sorted(by_name)) or "none at all"
+        raise ValueError(f"there is no Gateway `{name}`; there are {known}")
+    gateway = by_name[name]
+    selector = gateway.spec.selector
+    pods = [one for one in registry.workloads if selector and is_subset_of(selector, one.labels)]
+    if viewpoint.namespace:
+        pods = [one for one in pods if one.namespace == viewpoint.namespace]
+    pod = pods[0] if pods else None
+    labels = viewpoint.labels or (pod.labels if pod is not None else selector)
+    chosen = [one for one in gateways if one is gateway or is_subset_of(one.spec.selector, labels)]
+    return EdgeProxy(
+        viewpoint.namespace or (pod.namespace if pod is not None else gateway.namespace),
+        labels,
+        viewpoint.locality or (pod.locality if pod is not None else ""),
+        tuple(sorted(chosen, key=age)),
+        _ports_of(registry, pod) if pod is not None else {},
+    )
+
+
+def _ports_of(registry: Registry, pod: Workload) -> dict[int, int]:
+    """The ports of the Services that choose a pod, with the pod's own port behind each; the first Service has it."""
+    found: dict[int, int] = {}
+    for service in registry.services.values():
+        for port in service.ports:
+            for member in service.members.get(port.number, ()):
+                if member.endpoint.workload == pod.full_name:
+                    found.setdefault(port.number, member.endpoint.port)
+    return found
+
+
+def bound(proxy: EdgeProxy) -> Iterator[Bound]:
+    """Every server of the proxy's Gateways, on the port that the proxy listens on for it."""
+    for gateway in proxy.gateways:
+        for number, server in enumerate(gateway.spec.servers):
+            port = server.port.number
+            yield Bound(gateway, server, number, proxy.ports.get(port, port))

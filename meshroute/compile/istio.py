@@ -27,7 +27,9 @@ from meshroute.compile.destination import (
     settings_of,
 )
 from meshroute.compile.domains import Domains
+from meshroute.compile.l4 import ConnectionRules
 from meshroute.compile.locality import preference_of, spread
+from meshroute.compile.outbound import Outbound, distinct
 from meshroute.compile.resolve import MESH, Hosts, is_subset_of, is_wild, resolve
 from meshroute.compile.routes import EVERYTHING, Asker, Rules, cluster_name
 from meshroute.compile.scope import Listens, Scope, governs_mesh, in_order, scope_of
@@ -37,6 +39,7 @@ from meshroute.manifest.istio import SimpleLB, VirtualService
 from meshroute.manifest.istio_sidecar import Sidecar as SidecarResource
 from meshroute.names import ClusterName, Host, ascii_lower
 from meshroute.table import (
+    Chain,
     Cluster,
     Forward,
     Health,
@@ -67,9 +70,9 @@ def sidecar_table(
     subset of each service that it sees or that its rules send to."""
     delegates = Delegates(virtual_services)
     scope = scope_of(registry, virtual_services, sidecars, viewpoint, config, delegates)
-    view = _View(scope, destination_rules, viewpoint, config, delegates)
+    view = ProxyView(scope, destination_rules, viewpoint, config, delegates)
     return RoutingTable(
-        listeners=tuple(view.listener(port) for port in scope.ports),
+        listeners=view.listeners(),
         clusters=(
             *view.clusters(),
             Cluster(PASSTHROUGH, OriginalDestination()) if scope.allow_any else Cluster(BLACK_HOLE, policy_of(None)),
@@ -79,8 +82,8 @@ def sidecar_table(
     )
 
 
-class _View:
-    """The mesh as one sidecar sees it."""
+class ProxyView:
+    """The mesh as one proxy sees it: a sidecar, or a `gateway`."""
 
     def __init__(
         self,
@@ -89,7 +92,10 @@ class _View:
         viewpoint: Sidecar,
         config: MeshConfig,
         delegates: Delegates,
+        *,
+        gateway: bool = False,
     ) -> None:
+        self.gateway: Final = gateway
         self.scope: Final = scope
         self.viewpoint: Final = viewpoint
         self.config: Final = config
@@ -139,6 +145,8 @@ class _View:
         settings = settings_of(self.effective(service.host), subset, port)
         balancer, detection = settings.load_balancer, settings.outlier_detection
         original = service.reach is Reach.ORIGINAL or (service.reach is Reach.BY_REQUEST and is_wild(service.host))
+        if self.gateway and service.headless:  # no client of a gateway has chosen a pod
+            original = False
         if original:
             members = ()
         # A service that says which endpoints it prefers needs to know how many of them are not ready.
@@ -162,12 +170,41 @@ class _View:
             cluster = msgspec.structs.replace(cluster, zone_aware=placed.zone_aware)
         return cluster
 
-    def listener(self, port: int) -> Listener:
+    def listeners(self) -> tuple[Listener, ...]:
+        """A listener for each port on which somebody speaks HTTP, and those of other services."""
+        read = {port: one for port in self.scope.ports if (one := self.listener(port)) is not None}
+        hosts = {host.name: host for one in read.values() for host in one.virtual_hosts}
+        arrival = actions.arrival_of(self.config, hosts.values())
+        asker = Asker(frozenset((MESH,)), self.client.labels, self.viewpoint.namespace)
+        rules = ConnectionRules(asker, self.effective, self.config.domain)
+        own: dict[tuple[str, int, tuple[str, ...]], Listener] = {}
+        for listens in self.scope.listeners:
+            outbound = Outbound(
+                rules, listens.virtual_services, self.client_domain, self.viewpoint.families, hosts, arrival
+            )
+            listeners, shared = outbound.of(listens.services)
+            for one in listeners:
+                own.setdefault((one.address, one.port, () if one.address else one.names), one)
+            for port, chains in shared.items():
+                one = read.get(port) or Listener(port, ())
+                taken = one.chains if not one.virtual_hosts else (*one.chains, Chain())
+                read[port] = msgspec.structs.replace(one, chains=(*one.chains, *distinct(chains, taken)))
+        ordered = sorted(own.values(), key=lambda one: (one.port, one.address, one.names))
+        return (*(read[port] for port in sorted(read)), *ordered)
+
+    @property
+    def client_domain(self) -> str:
+        """The DNS domain of the client's namespace."""
+        return f"{self.viewpoint.namespace}.svc.{self.config.domain}"
+
+    def listener(self, port: int) -> Listener | None:
         """The virtual hosts on a port: by VirtualServices, then of services that none governs, then of everybody
-        else."""
+        else. None where no service speaks HTTP there."""
         listens = self.scope.listener(port)
-        hosts = tuple(_OnPort(self, listens, port).hosts()) if listens is not None else ()
-        hosts = (*sorted(hosts, key=lambda one: one.name), self._everybody_else())
+        on_port = _OnPort(self, listens, port) if listens is not None else None
+        if on_port is None or not on_port.is_read():
+            return None
+        hosts = (*sorted(on_port.hosts(), key=lambda one: one.name), self._everybody_else())
         return Listener(port, hosts, arrival=actions.arrival_of(self.config, hosts))
 
     def default_route(self, host: Host, port: int) -> Route:
@@ -210,7 +247,7 @@ def _passes_through(effective: Effective, subset: str) -> bool:
 class _OnPort:
     """What an egress listener serves on one port."""
 
-    def __init__(self, view: _View, listens: Listens, port: int) -> None:
+    def __init__(self, view: ProxyView, listens: Listens, port: int) -> None:
         self.view: Final = view
         self.listens: Final = listens
         self.port: Final = port
@@ -227,11 +264,15 @@ class _OnPort:
         asker = Asker(frozenset((MESH,)), view.client.labels, view.viewpoint.namespace)
         self._rules: Final = Rules(asker, view.effective, view.delegates, view.config, self._concrete)
 
+    def is_read(self) -> bool:
+        """Whether anybody speaks HTTP on the port."""
+        return any(map(self._is_http, self.present))
+
     def hosts(self) -> Iterator[VirtualHost]:
         """Every virtual host but the last, in the order in which names are given out."""
         domains = Domains(
             (one for host, one in self.present.items() if self._is_http(host)),
-            f"{self.view.viewpoint.namespace}.svc.{self.view.config.domain}",
+            self.view.client_domain,
             self.view.viewpoint.families,
         )
         served: set[str] = set()
@@ -253,7 +294,7 @@ class _OnPort:
                     if names := domains.of(self._trimmed(host)):
                         yield VirtualHost(f"{host}:{self.port}", names, routes)
         for host, service in self.present.items():
-            if host not in served and service.reach is not Reach.ALIAS:
+            if host not in served and service.reach is not Reach.ALIAS and self._is_http(host):
                 route = self.view.default_route(host, self.port)
                 if names := domains.of(self._trimmed(host)):
                     yield VirtualHost(f"{host}:{self.port}", names, (route,))

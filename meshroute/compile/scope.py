@@ -20,6 +20,7 @@ from meshroute.compile.resolve import (
     Hosts,
     MostSpecific,
     age,
+    gateway_name,
     is_subset_of,
     is_wild,
     resolve,
@@ -56,6 +57,11 @@ class Scope(msgspec.Struct, frozen=True):
     services: Mapping[Host, RegisteredService]
     allow_any: bool = True
     egress_proxy: Destination | None = None
+
+    def concrete(self, host: Host) -> Host:
+        """What an alias stands for; every other host is itself."""
+        service = self.services.get(host)
+        return Host(service.external_name) if service is not None and service.external_name else host
 
     def listener(self, port: int) -> Listens | None:
         """What requests on a port come to: the first listener for it."""
@@ -110,12 +116,12 @@ def sidecar_of(sidecars: Iterable[SidecarResource], viewpoint: Sidecar, root_nam
 
 
 def in_order(
-    virtual_services: Iterable[VirtualService], client: str, exported: Sequence[str] = ("*",)
+    virtual_services: Iterable[VirtualService], client: str, exported: Sequence[str] = ("*",), gateway: str = MESH
 ) -> tuple[VirtualService, ...]:
-    """The VirtualServices for sidecars that a client namespace sees: its own private ones, those exported to it by
-    name, the public ones, each part oldest first. The first in this order wins a host. `exported` is who sees those
-    that do not say."""
-    oldest_first = sorted((one for one in virtual_services if governs_mesh(one)), key=age)
+    """The VirtualServices for a gateway, or for sidecars, that a client namespace sees: its own private ones, those
+    exported to it by name, the public ones, each part oldest first. The first in this order wins a host. `exported` is
+    who sees those that do not say."""
+    oldest_first = sorted((one for one in virtual_services if governs(one, gateway)), key=age)
     parts: dict[str, list[VirtualService]] = {"private": [], "exported": [], "public": [], "hidden": []}
     for one in oldest_first:
         exports = one.spec.export_to or exported
@@ -125,8 +131,15 @@ def in_order(
 
 def governs_mesh(virtual_service: VirtualService) -> bool:
     """Whether sidecars look at it: it has hosts, and `mesh` is among its gateways or nothing is."""
+    return governs(virtual_service, MESH)
+
+
+def governs(virtual_service: VirtualService, gateway: str) -> bool:
+    """Whether a gateway, by `namespace/name`, looks at it, or sidecars, as `mesh`."""
+    if not virtual_service.spec.hosts:
+        return False
     gateways = virtual_service.spec.gateways or (MESH,)
-    return bool(virtual_service.spec.hosts) and MESH in gateways
+    return any(gateway_name(one, virtual_service.namespace) == gateway for one in gateways)
 
 
 def destinations(

@@ -54,7 +54,11 @@ ACTED_ON: Final[Mapping[str, Fields]] = {
         "subsets": {**_whole("name labels"), "trafficPolicy": _TRAFFIC_POLICY},
         "trafficPolicy": _TRAFFIC_POLICY,
     },
-    "Gateway": {},
+    # Certificates and versions of TLS decide who is let in, not where requests go.
+    "Gateway": {
+        "selector": WHOLE,
+        "servers": _whole("port hosts tls name"),
+    },
     # Where a service stands and who may present its certificate changes no decision.
     "ServiceEntry": _whole(
         "hosts addresses ports location resolution endpoints workloadSelector exportTo subjectAltNames"

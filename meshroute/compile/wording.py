@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from meshroute.diagnostics import Code, Diagnostic, Severity, SourceRef
 from meshroute.manifest.istio import Delegate, DestinationRule, VirtualService
+from meshroute.manifest.istio_gateway import Gateway
 from meshroute.manifest.istio_services import ServiceEntry
 from meshroute.manifest.istio_sidecar import Sidecar
 from meshroute.manifest.kubernetes import Deployment, Pod, Service
@@ -376,4 +377,38 @@ def protocol_not_http(virtual_service: VirtualService, host: str, port: int, nam
         at,
         virtual_service.subject,
         help="name the port `http` or `http-...`, or set its `appProtocol`",
+    )
+
+
+def gateway_unknown(virtual_service: VirtualService, name: str, known: str | None, at: SourceRef) -> Diagnostic:
+    return Diagnostic(
+        Code.GATEWAY_UNKNOWN,
+        Severity.WARNING,
+        f"no Gateway `{name}` is given: these rules apply to nobody's requests there",
+        at,
+        virtual_service.subject,
+        help=f"did you mean `{known}`?" if known else "write `namespace/name` for a Gateway of another namespace",
+    )
+
+
+def gateway_serves_nothing(virtual_service: VirtualService, name: str, at: SourceRef) -> Diagnostic:
+    return Diagnostic(
+        Code.GATEWAY_SERVES_NOTHING,
+        Severity.WARNING,
+        f"no server of Gateway `{name}` has a host of this VirtualService: its rules apply to nobody's requests there",
+        at,
+        virtual_service.subject,
+        help="a server's `hosts` may keep namespaces out: `other/*` is for VirtualServices of `other` only",
+    )
+
+
+def server_ignored(gateway: Gateway, number: int, other: Gateway, place: int) -> Diagnostic:
+    return Diagnostic(
+        Code.SERVER_IGNORED,
+        Severity.WARNING,
+        f"{other.subject} has the port already, for something else or for the same hosts: this server is left out",
+        gateway.at("spec", "servers", number),
+        gateway.subject,
+        help="plain HTTP servers share a port with each other, TLS servers with different hosts too; nothing else does",
+        related=(other.at("spec", "servers", place),),
     )
