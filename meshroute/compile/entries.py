@@ -156,10 +156,11 @@ class Instance(msgspec.Struct, frozen=True):
 
 
 def of_port(instances: Iterable[Instance], name: str, reach: Reach) -> Iterator[Member]:
-    """The members of a port. A proxy that is given addresses is not given names; sockets of a host are left out."""
+    """The members of a port. A proxy that is given addresses is not given names; sockets of a host are left out, and
+    so is what has no address."""
     for one in instances:
         endpoint = one.member.endpoint
-        if one.port == name and endpoint.port and (reach.by_name or is_ip(endpoint.address)):
+        if one.port == name and endpoint.port and (is_ip(endpoint.address) or (reach.by_name and endpoint.address)):
             yield one.member
 
 
