@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from meshroute.compile.topology import CLUSTER_NAME
-from meshroute.manifest.istio import LocalityLbSetting
+from meshroute.manifest.istio import LocalityLbSetting, ZoneAwareLbSetting
 from meshroute.names import CLUSTER_DOMAIN, DEFAULT_NAMESPACE, ROOT_NAMESPACE
 
 
@@ -49,6 +49,7 @@ class MeshConfig(msgspec.Struct, frozen=True):
     domain: str = CLUSTER_DOMAIN
     outbound: Literal["ALLOW_ANY", "REGISTRY_ONLY"] = "ALLOW_ANY"
     locality: LocalityLbSetting | None = LocalityLbSetting()
+    zone_aware: ZoneAwareLbSetting | None = None
     cluster: str = CLUSTER_NAME
     root_namespace: str = ROOT_NAMESPACE
     default_service_export_to: tuple[str, ...] = ("*",)
