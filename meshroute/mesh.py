@@ -92,7 +92,9 @@ class Mesh:
             for one in resources
             if isinstance(one, Gateway | ServiceEntry | SidecarResource | WorkloadEntry | WorkloadGroup)
         ]
-        said = [*diagnostics, *assumed, *check(self._registry, self._virtual_services, rules, config.domain, others)]
+        seen_by = config.default_virtual_service_export_to
+        found = check(self._registry, self._virtual_services, rules, config.domain, others, seen_by)
+        said = [*diagnostics, *assumed, *found]
         for draft in drafts:
             if isinstance(draft, VirtualService):
                 said += check_rules(draft)

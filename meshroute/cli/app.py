@@ -62,6 +62,15 @@ Locality = Annotated[
         show_default=False,
     ),
 ]
+Node = Annotated[
+    str,
+    typer.Option(
+        "--node",
+        metavar="NAME",
+        help="The node that the client runs on, for Services that keep to it.",
+        show_default=False,
+    ),
+]
 SourceIp = Annotated[
     str,
     typer.Option("--source-ip", metavar="ADDRESS", help="The client's address, for hashing by it.", show_default=False),
@@ -118,6 +127,7 @@ def decide(
     from_: From = "",
     label: Label = None,
     locality: Locality = "",
+    node: Node = "",
     source_ip: SourceIp = "",
     seed: Seed = 0,
     draw: Draw = None,
@@ -135,7 +145,7 @@ def decide(
     """
     paths, ask = _paths_and_ask(where, method, header, source_ip)
     mesh = _load(paths, namespace, repair, lenient, registry_only, json)
-    router, before = mesh.router(_client(from_ or namespace, label or (), locality)), _state(state)
+    router, before = mesh.router(_client(from_ or namespace, label or (), locality, node)), _state(state)
     if count == 1:
         decision = router.decide(ask.request(0), before, _draws(seed, draw or ()))
         _print(decision, mesh.diagnostics, notes, json)
@@ -160,6 +170,7 @@ def explain(
     from_: From = "",
     label: Label = None,
     locality: Locality = "",
+    node: Node = "",
     source_ip: SourceIp = "",
     seed: Seed = 0,
     draw: Draw = None,
@@ -173,7 +184,7 @@ def explain(
     """Say where a request goes, and every step that leads there."""
     paths, ask = _paths_and_ask(where, method, header, source_ip)
     mesh = _load(paths, namespace, repair, lenient, registry_only, json)
-    router = mesh.router(_client(from_ or namespace, label or (), locality))
+    router = mesh.router(_client(from_ or namespace, label or (), locality, node))
     decision = router.explain(ask.request(0), _state(state), _draws(seed, draw or ()))
     _print(decision, mesh.diagnostics, notes, json)
 
@@ -187,6 +198,7 @@ def shares(
     from_: From = "",
     label: Label = None,
     locality: Locality = "",
+    node: Node = "",
     source_ip: SourceIp = "",
     long_run: Annotated[bool, typer.Option("--long-run", help="Of many requests, not of the next one.")] = False,
     state: StateFile = None,
@@ -199,7 +211,7 @@ def shares(
     """Say with what exact probability a request goes where."""
     paths, ask = _paths_and_ask(where, method, header, source_ip)
     mesh = _load(paths, namespace, repair, lenient, registry_only, json)
-    router = mesh.router(_client(from_ or namespace, label or (), locality))
+    router = mesh.router(_client(from_ or namespace, label or (), locality, node))
     try:
         answer = router.shares(ask.request(0), _state(state), horizon="long-run" if long_run else "next")
     except mr.InexactError as error:
@@ -222,6 +234,7 @@ def moved(
     from_: From = "",
     label: Label = None,
     locality: Locality = "",
+    node: Node = "",
     ejected: Annotated[
         list[str] | None,
         typer.Option(
@@ -239,7 +252,7 @@ def moved(
     """
     meshes = [_load([path], namespace, repair, lenient, False, json) for path in (before, after)]
     try:
-        client = _client(from_ or namespace, label or (), locality)
+        client = _client(from_ or namespace, label or (), locality, node)
         routers = [mesh.router(client) for mesh in meshes]
         clusters = [
             mr.find_cluster(router, host, port, subset, ejected=out)
@@ -306,10 +319,11 @@ def _paths_and_ask(
     return paths, ask
 
 
-def _client(namespace: str, labels: Sequence[str], locality: str = "") -> mr.Sidecar:
+def _client(namespace: str, labels: Sequence[str], locality: str = "", node: str = "") -> mr.Sidecar:
     if locality.count("/") > 2:
         _refuse(f"--locality takes REGION/ZONE/SUBZONE, got `{locality}`")
-    return mr.Sidecar(namespace, dict(_name_and_value(one, "=", "--label", "KEY=VALUE") for one in labels), locality)
+    pairs = dict(_name_and_value(one, "=", "--label", "KEY=VALUE") for one in labels)
+    return mr.Sidecar(namespace, pairs, locality, node)
 
 
 def _draws(seed: int, given: Sequence[str]) -> mr.Draws:

@@ -47,8 +47,9 @@ def check(
     rules: Sequence[DestinationRule],
     domain: str,
     others: Iterable[Gateway | ServiceEntry | Sidecar | WorkloadEntry | WorkloadGroup] = (),
+    exported: Sequence[str] = ("*",),
 ) -> Iterator[Diagnostic]:
-    """Everything worth saying, resource by resource."""
+    """Everything worth saying, resource by resource. `exported` is who sees VirtualServices that do not say."""
     known = Known(registry)
     lookup = DestinationRules(rules, domain)
     delegates = Delegates(virtual_services)
@@ -63,7 +64,7 @@ def check(
             yield wording.hosts_missing(virtual_service)
         yield from _check_virtual_service(virtual_service, known, lookup, domain)
         yield from _check_delegates(virtual_service, delegates)
-    yield from _check_winners(virtual_services, known, domain)
+    yield from _check_winners(virtual_services, known, domain, exported)
     for rule in rules:
         yield from _check_destination_rule(rule, known, domain)
     others = tuple(others)
@@ -201,7 +202,9 @@ def _check_destination(
             yield wording.subset_unknown(subject, subset, asked, subsets, at)
 
 
-def _check_winners(virtual_services: Sequence[VirtualService], known: Known, domain: str) -> Iterator[Diagnostic]:
+def _check_winners(
+    virtual_services: Sequence[VirtualService], known: Known, domain: str, exported: Sequence[str]
+) -> Iterator[Diagnostic]:
     """Hosts that two VirtualServices claim, as a client in the loser's own namespace sees them, if it sees both."""
     claims: dict[str, list[VirtualService]] = {}
     for one in virtual_services:
@@ -212,12 +215,12 @@ def _check_winners(virtual_services: Sequence[VirtualService], known: Known, dom
     for one in virtual_services:
         if not governs_mesh(one):
             continue
-        seen_at_home = visibility(one.spec.export_to, one.namespace, one.namespace) != "hidden"
+        seen_at_home = visibility(one.spec.export_to or exported, one.namespace, one.namespace) != "hidden"
         for index, written in enumerate(one.spec.hosts):
             host = ascii_lower(resolve(written, one.namespace, domain))
             key = (host, one.namespace)
             if key not in winners:
-                winners[key] = next(iter(in_order(claims[host], one.namespace)), None)
+                winners[key] = next(iter(in_order(claims[host], one.namespace, exported)), None)
             winner = (winners[key] or one) if seen_at_home else one
             at = one.at("spec", "hosts", index)
             if winner is not one:

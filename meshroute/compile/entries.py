@@ -48,7 +48,8 @@ _PROTOCOLS: Final[Mapping[str, Protocol]] = {
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """A workload that a selector may choose: a pod, or a WorkloadEntry. `ports` are its own, by name."""
+    """A workload: a pod, a WorkloadEntry, or an endpoint of a ServiceEntry, which has no name. `ports` are its own, by
+    name."""
 
     namespace: str
     name: str
@@ -61,8 +62,8 @@ class Candidate(msgspec.Struct, frozen=True):
 
     @property
     def full_name(self) -> str:
-        """`namespace/name`."""
-        return f"{self.namespace}/{self.name}"
+        """`namespace/name`; empty without a name."""
+        return f"{self.namespace}/{self.name}" if self.name else ""
 
 
 def reach_of(entry: ServiceEntry) -> Reach:
@@ -156,10 +157,11 @@ class Instance(msgspec.Struct, frozen=True):
 
 
 def of_port(instances: Iterable[Instance], name: str, reach: Reach) -> Iterator[Member]:
-    """The members of a port. A proxy that is given addresses is not given names; sockets of a host are left out."""
+    """The members of a port. A proxy that is given addresses is not given names; sockets of a host are left out, and
+    so is what has no address."""
     for one in instances:
         endpoint = one.member.endpoint
-        if one.port == name and endpoint.port and (reach.by_name or is_ip(endpoint.address)):
+        if one.port == name and endpoint.port and (is_ip(endpoint.address) or (reach.by_name and endpoint.address)):
             yield one.member
 
 
@@ -195,13 +197,12 @@ def _instances(
     found: list[Instance] = []
     if selected is None and not spec.endpoints and reach.by_name:
         for port in spec.ports:
-            endpoint = Endpoint(host, port.target_port or port.number, f"{entry.namespace}/{entry.name}", hostname=host)
+            endpoint = Endpoint(host, port.target_port or port.number, hostname=host)
             found.append(Instance(port.name, Member(endpoint, {})))
     else:
         if selected is None:
             selected = tuple(
-                _candidate(one, entry.namespace, f"{entry.name}-{number}", one.labels, surroundings)
-                for number, one in enumerate(spec.endpoints or ())
+                _candidate(one, entry.namespace, "", one.labels, surroundings) for one in spec.endpoints or ()
             )
         for candidate in selected:
             for port in spec.ports:

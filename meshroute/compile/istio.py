@@ -153,7 +153,7 @@ class ProxyView:
         panic = detection.min_health_percent if detection is not None and service.distribution is None else 0
         if panic > 0:
             members = [one for one in members if one.endpoint.health is not Health.UNHEALTHY]
-        preference = preference_of(balancer, service.distribution, self.config.locality)
+        preference = preference_of(balancer, service.distribution, self.config.locality, self.config.zone_aware)
         placed = spread(members, self.client, preference, detection is not None)
         cluster = Cluster(
             cluster_name(port, subset, service.host),

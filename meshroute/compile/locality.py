@@ -63,9 +63,10 @@ def preference_of(
     balancer: LoadBalancerSettings | None,
     distribution: TrafficDistribution | None,
     mesh: LocalityLbSetting | None,
+    zones: ZoneAwareLbSetting | None = None,
 ) -> Preference | None:
-    """The one setting that holds: the rule's, zone-aware first, else the service's, else the mesh's. Nothing is
-    merged."""
+    """The one setting that holds: the rule's, zone-aware first, else the service's, else the mesh's, of which `zones`
+    goes first too. Nothing is merged."""
     if balancer is not None and balancer.zone_aware_lb_setting is not None:
         return ByZone(balancer.zone_aware_lb_setting)
     if balancer is not None and balancer.locality_lb_setting is not None:
@@ -73,6 +74,8 @@ def preference_of(
     if distribution is not None:
         keys = SAME_NODE if distribution is TrafficDistribution.PREFER_SAME_NODE else SAME_ZONE
         return ByLocality(LocalityLbSetting(failover_priority=keys), forced=True)
+    if zones is not None:
+        return ByZone(zones)
     return _unless_off(mesh) if mesh is not None else None
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from meshroute.compile.topology import CLUSTER_NAME
-from meshroute.manifest.istio import HTTPRetry, LocalityLbSetting
+from meshroute.manifest.istio import HTTPRetry, LocalityLbSetting, ZoneAwareLbSetting
 from meshroute.names import CLUSTER_DOMAIN, DEFAULT_NAMESPACE, ROOT_NAMESPACE
 
 
@@ -79,6 +79,7 @@ class MeshConfig(msgspec.Struct, frozen=True):
     domain: str = CLUSTER_DOMAIN
     outbound: Literal["ALLOW_ANY", "REGISTRY_ONLY"] = "ALLOW_ANY"
     locality: LocalityLbSetting | None = LocalityLbSetting()
+    zone_aware: ZoneAwareLbSetting | None = None
     cluster: str = CLUSTER_NAME
     retries: HTTPRetry | None = None
     paths: PathNormalization = PathNormalization.DEFAULT

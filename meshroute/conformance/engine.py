@@ -27,7 +27,7 @@ from meshroute.conformance import balancing, seeing
 from meshroute.diagnostics import Diagnostic
 from meshroute.hashing import murmur64, xxhash64
 from meshroute.load import load_text
-from meshroute.manifest.istio import LoadBalancerSettings, LocalityLbSetting
+from meshroute.manifest.istio import LoadBalancerSettings, LocalityLbSetting, ZoneAwareLbSetting
 from meshroute.manifest.kubernetes import TrafficDistribution
 from meshroute.match.re2 import Re2SyntaxError, compile_full, compile_rewrite
 from meshroute.names import ClusterName, EndpointKey
@@ -272,20 +272,27 @@ def _outlier(
 
 
 def _preference(
-    balancer: Mapping[str, Any] | None, distribution: str | None, mesh: Mapping[str, Any] | None
+    balancer: Mapping[str, Any] | None,
+    distribution: str | None,
+    mesh: Mapping[str, Any] | None,
+    zones: Mapping[str, Any] | None = None,
 ) -> Preference | None:
     return preference_of(
         None if balancer is None else LoadBalancerSettings.model_validate(balancer),
         None if distribution is None else TrafficDistribution(distribution),
         None if mesh is None else LocalityLbSetting.model_validate(mesh),
+        None if zones is None else ZoneAwareLbSetting.model_validate(zones),
     )
 
 
 def _locality_setting(
-    balancer: Mapping[str, Any] | None = None, distribution: str | None = None, mesh: Mapping[str, Any] | None = None
+    balancer: Mapping[str, Any] | None = None,
+    distribution: str | None = None,
+    mesh: Mapping[str, Any] | None = None,
+    zones: Mapping[str, Any] | None = None,
 ) -> dict[str, Any] | None:
     """The setting that holds, as it is written; and whether it is forced."""
-    found = _preference(balancer, distribution, mesh)
+    found = _preference(balancer, distribution, mesh, zones)
     if found is None:
         return None
     setting = found.setting.model_dump(by_alias=True, exclude_defaults=True)

@@ -36,9 +36,9 @@ class Health(StrEnum):
 class Endpoint(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """One address of a cluster.
 
-    `workload` names who listens there (`namespace/name` of a pod); counting goes by address and port alone. `priority`
-    0 is asked first; `locality` is `region/zone/subzone`, any of them empty; `metadata` is what subsets select by, and
-    its `hash_key`, if that is a text, is what rings and Maglev hash.
+    `workload` names who listens there (`namespace/name`, of a pod mostly); counting goes by address and port alone.
+    `priority` 0 is asked first; `locality` is `region/zone/subzone`, any of them empty; `metadata` is what subsets
+    select by, and its `hash_key`, if that is a text, is what rings and Maglev hash.
     """
 
     address: str

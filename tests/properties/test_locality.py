@@ -275,6 +275,8 @@ class TestLoc4Settings:
         | st.builds(lambda enabled: ZoneAwareLbSetting(enabled=enabled), st.sampled_from((None, True, False))),
         st.none() | st.sampled_from(TrafficDistribution),
         st.none() | st.builds(lambda enabled: LocalityLbSetting(enabled=enabled), st.sampled_from((None, True, False))),
+        st.none()
+        | st.builds(lambda enabled: ZoneAwareLbSetting(enabled=enabled), st.sampled_from((None, True, False))),
         st.booleans(),
     )
     def test_the_first_that_is_there_holds_whole(
@@ -283,11 +285,12 @@ class TestLoc4Settings:
         zones: ZoneAwareLbSetting | None,
         distribution: TrafficDistribution | None,
         mesh: LocalityLbSetting | None,
+        mesh_zones: ZoneAwareLbSetting | None,
         bare: bool,
     ) -> None:
         """And one that is off holds too: nothing after it does."""
         balancer = LoadBalancerSettings(locality_lb_setting=locality, zone_aware_lb_setting=zones)
-        found = preference_of(None if bare else balancer, distribution, mesh)
+        found = preference_of(None if bare else balancer, distribution, mesh, mesh_zones)
         if not bare and zones is not None:
             assert found == ByZone(zones)
         elif not bare and locality is not None:
@@ -298,6 +301,8 @@ class TestLoc4Settings:
             node_too = distribution is TrafficDistribution.PREFER_SAME_NODE
             expected = (NETWORK, REGION, ZONE, *((SUBZONE, HOST) if node_too else ()))
             assert found.setting.failover_priority == expected
+        elif mesh_zones is not None:
+            assert found == ByZone(mesh_zones)
         elif mesh is not None and mesh.enabled is not False:
             assert found == ByLocality(mesh)
         else:
@@ -313,6 +318,18 @@ class TestLoc4Settings:
         assert alone == spread(members, client, None, outliers=True)
         detected = spread(members, client, ByLocality(setting), outliers=True)
         assert spread(members, client, ByLocality(setting, forced=True), outliers=False) == detected
+
+    @given(places)
+    def test_zones_of_the_mesh_are_those_of_a_rule(self, here: str) -> None:
+        """Where no rule says anything."""
+        nodes = [node("a", {REGION: "eu"}), node("b", {REGION: "us"})]
+        pods = [pod("a", 1, {}, "a"), pod("b", 2, {}, "b")]
+        zones = ZoneAwareLbSetting(min_cluster_size=3)
+        said = rule(TrafficPolicy(load_balancer=LoadBalancerSettings(zone_aware_lb_setting=zones)))
+        config = mr.MeshConfig(zone_aware=zones)
+        by_mesh = cluster([service(), *nodes, *pods], mr.Sidecar(locality=here), config=config)
+        assert by_mesh == cluster([service(), *nodes, *pods, said], mr.Sidecar(locality=here))
+        assert by_mesh.zone_aware.minimum_hosts == 3
 
     @given(st.booleans(), st.booleans(), places)
     def test_outlier_detection_alone_switches_failover_on(self, detects: bool, off: bool, here: str) -> None:

@@ -393,6 +393,19 @@ class TestSide4Rules:
         assert set(found) == ({"open.test", *(hosts if imported else ())} if listened else set())
         assert all(found[host] == "outbound|80||to.test" for host in found if host in hosts)
 
+    @given(meshes, st.sampled_from(((".",), ("*",), ("bank",), ("~",))), namespaces)
+    def test_the_mesh_says_who_sees_a_rule_that_does_not(
+        self, resources: list[Resource], default: tuple[str, ...], client: str
+    ) -> None:
+        """As if each of them had written it."""
+        said = [
+            one.model_copy(update={"spec": one.spec.model_copy(update={"export_to": default})})
+            if isinstance(one, VirtualService) and not one.spec.export_to
+            else one
+            for one in resources
+        ]
+        assert table(resources, client, default_virtual_service_export_to=default) == table(said, client)
+
     @given(distinct(services(), 3), distinct(entries(), 3), distinct(virtual_services(), 3), namespaces)
     def test_the_first_rule_for_a_host_wins(
         self, known: list[Resource], entered: list[Resource], rules: list[Any], client: str

@@ -321,3 +321,20 @@ def test_moved_by_putting_an_endpoint_aside(tmp_path: Path) -> None:
     code, _, err = run("moved", manifests, manifests, "--host", "web", "--ejected", "10.8.0.9:80")
     assert code == 2
     assert "`10.8.0.9:80` is no endpoint of" in err
+
+
+def test_the_node_of_the_client_counts(tmp_path: Path) -> None:
+    """For Services that keep to it."""
+    pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: %s, labels: {app: log}}\n"
+    pod += "spec: {nodeName: %s, containers: [{name: c}]}\nstatus: {podIP: %s}\n---\n"
+    service = "apiVersion: v1\nkind: Service\nmetadata: {name: log}\n"
+    service += "spec: {selector: {app: log}, internalTrafficPolicy: Local, ports: [{name: http, port: 80}]}\n"
+    manifests = tmp_path / "mesh.yaml"
+    manifests.write_text(pod % ("a", "n1", "10.0.0.1") + pod % ("b", "n2", "10.0.0.2") + service)
+    for node, expected in (("n1", "10.0.0.1"), ("n2", "10.0.0.2"), ("n3", None)):
+        for command in ("decide", "explain"):
+            _, out, _ = run(command, str(manifests), "http://log/", "--node", node, "--json")
+            assert json.loads(out)["decision"]["endpoint"] == (f"{expected}:80" if expected else None)
+        _, out, _ = run("shares", str(manifests), "http://log/", "--node", node)
+        assert f"default/{'a' if node == 'n1' else 'b'}  100.00%" in out or expected is None
+        assert ("default/" in out) == (expected is not None)

@@ -987,3 +987,13 @@ spec:
         mr.loads(text)
     errors = [one.at.path for one in raised.value.diagnostics if one.severity is mr.Severity.ERROR]
     assert [path.rpartition(".")[2] for path in errors] == ["minimumPerent", "to", "maxEjectionPercent"]
+
+
+def test_rules_that_the_mesh_keeps_to_themselves_take_nothing_from_each_other() -> None:
+    """A rule in another namespace wins only where clients of the loser's namespace see it."""
+    one = ISTIO + "kind: VirtualService\nmetadata: {name: a, namespace: bank}\n"
+    one += "spec: {hosts: [pay.bank.svc.cluster.local], http: [{directResponse: {status: 200}}]}\n---\n"
+    text = WORLD + one + one.replace("name: a, namespace: bank", "name: b, namespace: shop")
+    assert [it.code for it in mr.loads(text).diagnostics] == [mr.Code.VIRTUAL_SERVICE_IGNORED]
+    config = mr.MeshConfig(default_virtual_service_export_to=(".",))
+    assert mr.loads(text, config=config).diagnostics == ()

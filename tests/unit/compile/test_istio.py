@@ -500,3 +500,42 @@ class TestDestinationRules:
         assert set(private.effective("shop", Host("a.test.org"), "shop").subsets) == {"own"}
         assert set(private.effective("client", Host("a.test.org"), "shop").subsets) == {"root"}
         assert DestinationRules(rules).effective("client", Host("b.org"), "shop").subsets == {}
+
+
+class TestEntries:
+    """What decisions say of services that Kubernetes does not know."""
+
+    ENTRY = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: e}
+spec:
+  hosts: [API.example]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: STATIC
+"""
+
+    def test_an_endpoint_of_an_entry_is_no_pod(self) -> None:
+        text = self.ENTRY.replace("API", "api") + "  endpoints: [{address: 192.0.2.1}]\n"
+        decision = mr.loads(text).router().decide(mr.Request.of("GET", "http://api.example/"))
+        assert (decision.pod, decision.endpoint and decision.endpoint.key) == (None, "192.0.2.1:80")
+
+    def test_a_workload_entry_is_called_by_its_name(self) -> None:
+        text = self.ENTRY.replace("API", "api") + "  workloadSelector: {labels: {}}\n---\n"
+        text += "apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\n"
+        text += "metadata: {name: vm}\nspec: {address: 192.0.2.1}\n"
+        assert mr.loads(text).router().decide(mr.Request.of("GET", "http://api.example/")).pod == "default/vm"
+
+    def test_upper_case_is_kept_in_clusters_and_lost_in_virtual_hosts(self) -> None:
+        """So the default route leads nowhere, and a rule that writes the host as it is does not."""
+        text = self.ENTRY + "  endpoints: [{address: 192.0.2.1}]\n"
+        router = mr.loads(text).router()
+        decision = router.decide(mr.Request.of("GET", "http://api.example/"))
+        assert decision.cluster == "outbound|80||api.example"
+        assert getattr(decision.outcome, "flag", "") == "NC"
+        assert "outbound|80||API.example" in {one.name for one in router.table.clusters}
+        rule = "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec:\n"
+        rule += "  hosts: [API.example]\n  http: [{route: [{destination: {host: API.example}}]}]\n"
+        assert mr.loads(text + rule).router().decide(mr.Request.of("GET", "http://api.example/")).cluster == (
+            "outbound|80||API.example"
+        )
