@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from meshroute.arrive import PATH_REFUSED, arrive
 from meshroute.balance import Around, Ask, Asked, ByLocality, ByZone, Pool, Target, View, settle
@@ -34,7 +35,7 @@ from meshroute.match.index import Found, HostIndex, RouteIndex
 from meshroute.match.scan import first_failure
 from meshroute.names import ClusterName, EndpointKey
 from meshroute.redirect import location
-from meshroute.request import Request
+from meshroute.request import Request, host_of
 from meshroute.state import CookieIssued, Effect, RequestStarted, State
 from meshroute.table import (
     Arrival,
@@ -101,12 +102,15 @@ def decide(plan: Plan, request: Request, state: State, draws: Draws, tell: Tell 
         if plan.otherwise is None:
             return Decision(NO_ROUTE, request)
         return _forward(plan, Going(request, None, plan.otherwise), state, draws, tell)
+    sent = request
     if request.own_headers or listener.arrival is not None:
         arrived = _arrive(listener, request, draws, tell)
         if not isinstance(arrived, Request):
             return Decision(arrived, request)
         request = arrived
     route = chosen_route(listener, request, draws, tell)
+    if request is not sent:
+        request = onward(sent, request)
     if route is None:
         return Decision(NO_ROUTE, request)
     if isinstance(route.action, Respond):
@@ -129,6 +133,14 @@ def arrived(listener: HostIndex, request: Request, draws: Drawn) -> Request | Ou
     if not request.own_headers and listener.arrival is None:
         return request
     return arrive(request, listener.arrival or _AS_IT_IS, listener.port, draws)
+
+
+def onward(sent: Request, request: Request) -> Request:
+    """The request as it goes on once its route is chosen: CONNECT has its port back."""
+    if request.method != "CONNECT" or request.authority == sent.authority:
+        return request
+    port = sent.authority[len(host_of(sent.authority)) :]
+    return replace(request, authority=host_of(request.authority) + port)
 
 
 def _arrive(listener: HostIndex, request: Request, draws: Draws, tell: Tell | None) -> Request | Outcome:
@@ -247,7 +259,7 @@ def retry(
     if listener is not None:
         again = arrived(listener, request, draws)
         if isinstance(again, Request):
-            request, route = again, route_again(listener, again, before)
+            request, route = onward(request, again), route_again(listener, again, before)
     action = route.action if route is not None else plan.otherwise
     chosen = [one for one in action.clusters if one.cluster == started.cluster] if isinstance(action, Forward) else []
     if not isinstance(action, Forward) or not chosen:

@@ -17,7 +17,7 @@ import msgspec
 
 from meshroute.balance import Odds, View, pools, span_chance
 from meshroute.balance.request_key import knows_its_ends, request_key
-from meshroute.decide import Plan, arrived, dead_end, original_destination, possible_routes, redirected, spans
+from meshroute.decide import Plan, arrived, dead_end, onward, original_destination, possible_routes, redirected, spans
 from meshroute.decision import FORWARDED, NO_CLUSTER, NO_ROUTE, Decision, Outcome, Responded
 from meshroute.draws import Draws
 from meshroute.request import Request
@@ -112,7 +112,7 @@ def _leaves(plan: Plan, request: Request, state: State, long_run: bool) -> Itera
     parts: Sequence[Taken | All] = (All(),) if len(ways) == 1 else parted(portion for _, portion in ways)
     for (route, _), part in zip(ways, parts, strict=True):
         action = route.action if route is not None else None
-        yield from _of_action(plan, here, state, long_run, route, action, part)
+        yield from _of_action(plan, onward(request, here), state, long_run, route, action, part)
 
 
 def _of_action(

@@ -61,6 +61,8 @@ def compare(engine: Engine, vector: Vector, case: dict[str, Any]) -> Iterator[Fa
     if vector.kind == "decision":
         answer = engine.decide(vector.texts(vector.given), vector.given, case)
         got = {field: answer.get(field) for field in expected}
+        if "upstream" in expected:  # what is listed of it
+            got["upstream"] = {field: answer["upstream"].get(field) for field in expected["upstream"]}
     elif vector.kind == "diagnostics":
         said = engine.diagnose(vector.texts(case["given"]), case["given"])
         got = [_like(one, said[number]) for number, one in enumerate(expected[: len(said)])] + list(
