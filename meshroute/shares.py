@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from meshroute.arrive import made_id
 from meshroute.balance import Odds, View, pools, span_chance
 from meshroute.balance.request_key import knows_its_ends, request_key
 from meshroute.decide import Plan, arrived, dead_end, onward, original_destination, possible_routes, redirected, spans
@@ -23,7 +24,7 @@ from meshroute.draws import Draws
 from meshroute.request import Request
 from meshroute.residues import All, Taken, parted
 from meshroute.state import State
-from meshroute.table import Action, Endpoint, Forward, OriginalDestination, Redirect, Respond, Route
+from meshroute.table import Action, Endpoint, Forward, HashOnHeader, OriginalDestination, Redirect, Respond, Route
 
 Horizon: TypeAlias = Literal["next", "long-run"]
 _NO_DRAWS: Final = Draws()
@@ -155,8 +156,12 @@ def _of_action(
 
 
 def _key(action: Forward, request: Request) -> int | None:
-    """The request's key; None where it is as good as random: no policy gives one, or a cookie is made for a client of
-    whom nobody knows where it is."""
+    """The request's key; None where it is as good as random: no policy gives one, a cookie is made for a client of
+    whom nobody knows where it is, or an id of the request is hashed that the proxy made."""
+    if made_id(_NO_DRAWS) in request.fields.get("x-request-id", ()) and any(
+        isinstance(one, HashOnHeader) and one.name == "x-request-id" for one in action.hash_policies
+    ):
+        return None
     key = request_key(action.hash_policies, request, _NO_DRAWS)
     return None if key.cookies and not knows_its_ends(request) else key.value
 

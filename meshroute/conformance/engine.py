@@ -99,7 +99,7 @@ class Meshroute:
             "upstream": {
                 "authority": decision.request.authority,
                 "path": decision.request.path,
-                "headers": [list(line) for line in decision.request.headers],
+                "headers": {name: list(decision.request.fields[name]) for name, _ in decision.request.headers},
             },
             "rule": f"{rule.kind} {rule.namespace}/{rule.name} {rule.path}" if rule else None,
             "line": rule.line if rule else None,
@@ -260,6 +260,13 @@ def _shares(policy: Mapping[str, Any], endpoints: Addresses, horizon: Any) -> li
     router = mr.Router(mr.RoutingTable((Listener(80, (host,)),), (cluster,)))
     got = router.shares(mr.Request.of("GET", "http://any/"), horizon=horizon).by_endpoint
     return [f"{got.get(one.key, 0) * 2**64}/{2**64}" for one in members]
+
+
+def _route_shares(table: Mapping[str, Any], url: str) -> dict[str, str]:
+    """The share of each cluster, over 2^64."""
+    router = mr.Router(mr.RoutingTable.from_json(msgspec.json.encode(table)))
+    got = router.shares(mr.Request.of("GET", url)).by_cluster
+    return {str(name): f"{share * 2**64}/{2**64}" for name, share in got.items()}
 
 
 def _moved(
@@ -453,6 +460,7 @@ _FUNCTIONS: Mapping[str, Any] = {
     "schedule": lambda weights, start, picks: [Schedule(weights, start).pick(number) for number in range(picks)],
     "shares": _shares,
     "moved": _moved,
+    "route_shares": _route_shares,
     "ring_picks": _ring_picks,
     "maglev_table": lambda endpoints, size: list(maglev.build(hosts(_endpoints(endpoints)), size)),
     "maglev_picks": _maglev_picks,
