@@ -23,6 +23,7 @@
 from meshroute.analysis.moved import Moved, MovedError, find_cluster, moved
 from meshroute.balance.bounded import InexactError
 from meshroute.balance.outlier import Event
+from meshroute.compile.envoy import from_envoy
 from meshroute.compile.viewpoint import Gateway, MeshConfig, Sidecar
 from meshroute.connection import Connected, Connection
 from meshroute.decision import Decision, Failed, Forwarded, Outcome, Redirected, Responded
@@ -74,6 +75,7 @@ __all__ = [
     "StateError",
     "TableError",
     "find_cluster",
+    "from_envoy",
     "load",
     "loads",
     "moved",

@@ -31,6 +31,7 @@ _MAY_CHANGE: Final = re.compile(r'[\\%"<>^`{|}\x7f-\xff]|/\.|//')
 """What a path has that some step changes; found in a query, it costs a look more."""
 _ESCAPED_SLASH: Final = re.compile(r"%(2[Ff]|5[Cc])")
 _DOTS_WITH_PARAMETERS: Final = re.compile(r"(?<=/)(\.\.?);[^/]*")
+_PORT: Final = re.compile(r"\+?[0-9]{1,99}")
 _HEX: Final = re.compile(r"[0-9A-Fa-f]{2}")
 _PLAIN: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _TO_ESCAPE: Final = frozenset('"<>^`{|}\x7f')
@@ -172,7 +173,7 @@ def authority_in_order(authority: str, arrival: Arrival, port: int) -> str:
     if arrival.strip_port is StripPort.NONE:
         return authority
     host, colon, said = authority.rpartition(":")
-    if not (colon and said.isascii() and said.isdigit() and int(said[:11]) < 2**32):
+    if not (colon and _PORT.fullmatch(said) and int(said) < 2**32):
         return authority
     return host if arrival.strip_port is StripPort.ANY or int(said) == port else authority
 

@@ -159,12 +159,15 @@ def decide(plan: Plan, request: Request, state: State, draws: Draws, tell: Tell 
         tell.append(ListenerChosen(request.port, listener is not None))
     if not isinstance(listener, HostIndex):
         return unread(plan, listener, request, state, draws, tell)
+    sent = request
     if request.own_headers or listener.arrival is not None:
         arrived = _arrive(listener, request, draws, tell)
         if not isinstance(arrived, Request):
             return Decision(arrived, request)
         request = arrived
     route = chosen_route(listener, request, draws, tell)
+    if request is not sent:
+        request = onward(sent, request)
     if route is None:
         return Decision(NO_ROUTE, request)
     doing = plan.doings.get(_identity(route))
@@ -326,6 +329,14 @@ def arrived(listener: HostIndex, request: Request, draws: Drawn) -> Request | Ou
     if not request.own_headers and listener.arrival is None:
         return request
     return arrive(request, listener.arrival or _AS_IT_IS, listener.port, draws)
+
+
+def onward(sent: Request, request: Request) -> Request:
+    """The request as it goes on once its route is chosen: CONNECT has its port back."""
+    if request.method != "CONNECT" or request.authority == sent.authority:
+        return request
+    port = sent.authority[len(host_of(sent.authority)) :]
+    return replace(request, authority=host_of(request.authority) + port)
 
 
 def _arrive(listener: HostIndex, request: Request, draws: Draws, tell: Tell | None) -> Request | Outcome:

@@ -33,8 +33,9 @@ def _host(action: Redirect, request: Request, scheme: str, port: str) -> str:
     at = host.rfind("]:") + 1 if host.startswith("[") else host.rfind(":")
     if at <= 0:
         return host
-    default = ":443" if request.scheme == "https" else ":80"
-    if port or (scheme != request.scheme and host[at:] == default):
+    came_by = request.fields["x-forwarded-proto"][0]
+    default = {"https": ":443", "http": ":80"}.get(came_by)
+    if port or (scheme != came_by and host[at:] == default):
         return host[:at]
     return host
 

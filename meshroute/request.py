@@ -1,6 +1,6 @@
 """Request: an HTTP request as the proxy sees it, normalised once.
 
-Source    spec/request.md REQ-1 to REQ-7; envoyproxy/envoy: source/common/http (header maps, path utility)
+Source    spec/request.md REQ-1 to REQ-5; envoyproxy/envoy: source/common/http (header maps, path utility)
 Inputs    `Request.of` takes text (sent as UTF-8) and bytes; `Request` takes wire form, one character for each byte.
 Exactness header names are lower-cased, values trimmed of blanks, single-slot headers joined with `,`; the path is cut
           at its fragment and at its query. Nothing is decoded. All of it happens here, so that deciding does none of

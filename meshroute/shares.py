@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from meshroute.arrive import made_id
 from meshroute.balance import Odds, View, pools, span_chance
 from meshroute.balance.request_key import knows_its_ends, request_key
 from meshroute.decide import (
@@ -22,6 +23,7 @@ from meshroute.decide import (
     arrived,
     closed,
     dead_end,
+    onward,
     original_destination,
     passing,
     possible_routes,
@@ -34,7 +36,7 @@ from meshroute.match.index import HostIndex
 from meshroute.request import Request
 from meshroute.residues import All, Taken, parted
 from meshroute.state import State
-from meshroute.table import Action, Endpoint, Forward, OriginalDestination, Route
+from meshroute.table import Action, Endpoint, Forward, HashOnHeader, OriginalDestination, Route
 
 Horizon: TypeAlias = Literal["next", "long-run"]
 _NO_DRAWS: Final = Draws()
@@ -131,7 +133,7 @@ def _leaves(plan: Plan, request: Request, state: State, long_run: bool) -> Itera
     parts: Sequence[Taken | All] = (All(),) if len(ways) == 1 else parted(portion for _, portion in ways)
     for (route, _), part in zip(ways, parts, strict=True):
         action = route.action if route is not None else None
-        yield from _of_action(plan, here, state, long_run, route, action, part)
+        yield from _of_action(plan, onward(request, here), state, long_run, route, action, part)
 
 
 def _of_action(
@@ -171,8 +173,12 @@ def _of_action(
 
 
 def _key(action: Forward, request: Request) -> int | None:
-    """The request's key; None where it is as good as random: no policy gives one, or a cookie is made for a client of
-    whom nobody knows where it is."""
+    """The request's key; None where it is as good as random: no policy gives one, a cookie is made for a client of
+    whom nobody knows where it is, or an id of the request is hashed that the proxy made."""
+    if made_id(_NO_DRAWS) in request.fields.get("x-request-id", ()) and any(
+        isinstance(one, HashOnHeader) and one.name == "x-request-id" for one in action.hash_policies
+    ):
+        return None
     key = request_key(action.hash_policies, request, _NO_DRAWS)
     return None if key.cookies and not knows_its_ends(request) else key.value
 

@@ -1,6 +1,6 @@
 """What a proxy refuses of a table, all of it at once.
 
-Source    spec/table.md TABLE-2; envoyproxy/envoy: the validation rules of its configuration
+Source    spec/table.md TABLE-2, TABLE-3; envoyproxy/envoy: the validation rules of its configuration
 Inputs    a table, however it was made. Exactness: what is refused here, the real proxy refuses; what it serves, is
           served.
 Errors    TableError with everything that is wrong.
@@ -8,8 +8,10 @@ Errors    TableError with everything that is wrong.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from meshroute.match.re2 import Re2SyntaxError, RewriteError, compile_rewrite
 from meshroute.names import ascii_lower
@@ -22,9 +24,13 @@ from meshroute.table import (
     Maglev,
     RingHash,
     RoutingTable,
+    Segments,
     TableError,
+    routes_of,
 )
 from meshroute.table.cluster import MAX_PRIORITY, MAX_WEIGHT
+
+_SEGMENTS: Final = re.compile(r"[^?#]+[^?#/]")
 
 
 def refuse_what_a_proxy_would(table: RoutingTable, routes: Iterable[str] = ()) -> None:
@@ -43,10 +49,14 @@ def _listeners(table: RoutingTable) -> Iterator[str]:
     yield from (f"two listeners have the same port {port}" for port, count in plain.items() if count > 1)
     for listener in table.listeners:
         for host in listener.virtual_hosts:
-            for route in host.routes:
+            if host.routes and host.matcher is not None:
+                yield f"`{host.name}` has routes and a matcher"
+            for route in routes_of(host):
+                if isinstance(route.match.path, Segments) and not _SEGMENTS.fullmatch(route.match.path.value):
+                    yield f"route `{route.name}` of `{host.name}`: `{route.match.path.value}` is no text of segments"
                 if isinstance(route.action, Forward):
                     weights = [one.weight for one in route.action.clusters]
-                    if sum(weights) <= 0 or min(weights) < 0:
+                    if not 0 < sum(weights) <= MAX_WEIGHT or min(weights) < 0:
                         total = sum(weights)
                         yield f"route `{route.name}` of `{host.name}`: the weights of its clusters sum to {total}"
                     for policy in route.action.hash_policies:

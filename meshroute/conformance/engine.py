@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 import meshroute as mr
+from meshroute.arrive import arrive
 from meshroute.balance import maglev, outlier
 from meshroute.balance.hosts import hosts
 from meshroute.balance.request_key import request_key
@@ -33,6 +34,7 @@ from meshroute.match.re2 import Re2SyntaxError, compile_full, compile_rewrite
 from meshroute.names import ClusterName, EndpointKey
 from meshroute.record import HostRecord
 from meshroute.table import (
+    Arrival,
     Cluster,
     Endpoint,
     Forward,
@@ -42,6 +44,7 @@ from meshroute.table import (
     OutlierDetection,
     Policy,
     RingHash,
+    RoundRobin,
     Route,
     RouteMatch,
     Subsets,
@@ -92,6 +95,13 @@ class Meshroute:
             "flag": outcome.get("flag"),
             "location": outcome.get("location"),
             "body": outcome.get("body"),
+            "details": outcome.get("details"),
+            "route": decision.route,
+            "upstream": {
+                "authority": decision.request.authority,
+                "path": decision.request.path,
+                "headers": {name: list(decision.request.fields[name]) for name, _ in decision.request.headers},
+            },
             "rule": f"{rule.kind} {rule.namespace}/{rule.name} {rule.path}" if rule else None,
             "line": rule.line if rule else None,
             "cluster": decision.cluster,
@@ -146,9 +156,70 @@ class Meshroute:
         )
 
     def _router(self, texts: Texts, given: Mapping[str, Any]) -> mr.Router:
+        if "envoy" in given:
+            return mr.Router(_from_envoy(**given["envoy"]))
         if "table" in given:
             return mr.Router(mr.RoutingTable.from_json(msgspec.json.encode(given["table"])))
         return self._mesh(texts, given).router(seeing.client_of(given.get("client", {})))
+
+
+CLUSTERS: Mapping[str, Sequence[str]] = {
+    "a": ("10.8.0.1",),
+    "b": ("10.8.0.2",),
+    "c": ("10.8.0.3",),
+    "down": ("10.8.0.4",),
+    "empty": (),
+}
+"""What vectors of Envoy's own configuration can send to; `nosuch` is not there."""
+
+
+def _from_envoy(
+    route_config: Mapping[str, Any], hcm: Mapping[str, Any] | None = None, runtime: Mapping[str, Any] | None = None
+) -> mr.RoutingTable:
+    clusters = [
+        Cluster(ClusterName(name), RoundRobin(), tuple(Endpoint(address, 80) for address in some))
+        for name, some in CLUSTERS.items()
+    ]
+    return mr.from_envoy(route_config, hcm=hcm, runtime=runtime, clusters=clusters)
+
+
+def _loaded(envoy: Mapping[str, Any], words: str = "") -> dict[str, Any]:
+    """Whether a configuration is loaded; if it is not, whether the reason has these words in it."""
+    try:
+        mr.Router(_from_envoy(**envoy))
+    except (mr.TableError, Re2SyntaxError) as error:
+        return {"loaded": False, "says": words in str(error)}
+    return {"loaded": True}
+
+
+def _table_loaded(table: Mapping[str, Any], words: str = "") -> dict[str, Any]:
+    """The same of a routing table."""
+    try:
+        mr.Router(mr.RoutingTable.from_json(msgspec.json.encode(table)))
+    except (mr.TableError, Re2SyntaxError) as error:
+        return {"loaded": False, "says": words in str(error)}
+    return {"loaded": True}
+
+
+def _envoy_listener(envoy: Mapping[str, Any]) -> Any:
+    """The listener of a configuration, as the table has it."""
+    return msgspec.json.decode(_from_envoy(**envoy).to_json())["listeners"][0]
+
+
+def _arrived(arrival: Mapping[str, Any], request: Mapping[str, Any], port: int = 80) -> dict[str, Any]:
+    """A request as routes are asked with it, or what the client is told."""
+    asked = dict(request)
+    sent = mr.Request.of(asked.pop("method", "GET"), asked.pop("url"), asked.pop("headers", ()), **asked)
+    found = arrive(sent, msgspec.convert(arrival, Arrival, strict=False), port, mr.Draws())
+    if not isinstance(found, mr.Request):
+        return dict(msgspec.to_builtins(found))
+    return {
+        "authority": found.authority,
+        "path": found.path,
+        "scheme": found.scheme,
+        "source_ip": found.source_ip,
+        "headers": [list(line) for line in found.headers],
+    }
 
 
 def _key(
@@ -190,6 +261,13 @@ def _shares(policy: Mapping[str, Any], endpoints: Addresses, horizon: Any) -> li
     router = mr.Router(mr.RoutingTable((Listener(80, (host,)),), (cluster,)))
     got = router.shares(mr.Request.of("GET", "http://any/"), horizon=horizon).by_endpoint
     return [f"{got.get(one.key, 0) * 2**64}/{2**64}" for one in members]
+
+
+def _route_shares(table: Mapping[str, Any], url: str) -> dict[str, str]:
+    """The share of each cluster, over 2^64."""
+    router = mr.Router(mr.RoutingTable.from_json(msgspec.json.encode(table)))
+    got = router.shares(mr.Request.of("GET", url)).by_cluster
+    return {str(name): f"{share * 2**64}/{2**64}" for name, share in got.items()}
 
 
 def _moved(
@@ -397,6 +475,7 @@ _FUNCTIONS: Mapping[str, Any] = {
     "schedule": lambda weights, start, picks: [Schedule(weights, start).pick(number) for number in range(picks)],
     "shares": _shares,
     "moved": _moved,
+    "route_shares": _route_shares,
     "ring_picks": _ring_picks,
     "maglev_table": lambda endpoints, size: list(maglev.build(hosts(_endpoints(endpoints)), size)),
     "maglev_picks": _maglev_picks,
@@ -423,5 +502,9 @@ _FUNCTIONS: Mapping[str, Any] = {
     "compile_cluster": _cluster,
     "compile_hash_policies": _hash_policies,
     "compile_routes": _routes,
+    "arrive": _arrived,
+    "envoy_load": _loaded,
+    "envoy_listener": _envoy_listener,
+    "table_load": _table_loaded,
     "canonical_table": lambda table: mr.RoutingTable.from_json(msgspec.json.encode(table)).to_json(),
 }

@@ -61,6 +61,8 @@ def compare(engine: Engine, vector: Vector, case: dict[str, Any]) -> Iterator[Fa
     if vector.kind == "decision":
         answer = engine.decide(vector.texts(vector.given), vector.given, case)
         got = {field: answer.get(field) for field in expected}
+        if "upstream" in expected:  # what is listed of it
+            got["upstream"] = _listed(expected["upstream"], answer["upstream"])
     elif vector.kind == "diagnostics":
         said = engine.diagnose(vector.texts(case["given"]), case["given"])
         got = [_like(one, said[number]) for number, one in enumerate(expected[: len(said)])] + list(
@@ -71,6 +73,15 @@ def compare(engine: Engine, vector: Vector, case: dict[str, Any]) -> Iterator[Fa
     got = msgspec.json.decode(msgspec.json.encode(got))  # tuples are lists where languages meet
     if got != expected:
         yield Failure(vector.name, case["case"], vector.clauses, expected, got)
+
+
+def _listed(expected: dict[str, Any], said: Any) -> dict[str, Any]:
+    """Of a request as the upstream sees it, the fields and headers that are expected; a header that is not there has no
+    values."""
+    got = {field: said.get(field) for field in expected}
+    if "headers" in expected:
+        got["headers"] = {name: said["headers"].get(name, []) for name in expected["headers"]}
+    return got
 
 
 def _like(expected: dict[str, Any], said: Any) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Predicates: one closure for each shape of condition.
 
-Source    spec/match.md MATCH-1 to MATCH-22; envoyproxy/envoy:
+Source    spec/match.md MATCH-1 to MATCH-24; envoyproxy/envoy:
           source/common/{router/config_impl.cc,http/header_utility.cc}
 Inputs    table values; requests in wire form. Exactness: bytes are compared, only ASCII letters fold.
 Errors    Re2SyntaxError where a pattern is not RE2's, TableError for a template that is none, when the predicate is

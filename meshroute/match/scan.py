@@ -1,6 +1,6 @@
 """The definition of matching: virtual hosts and routes tried in order, the plain way.
 
-Source    spec/host.md HOST-4, HOST-5, HOST-8; spec/match.md MATCH-1; spec/route.md ROUTE-9;
+Source    spec/host.md HOST-4, HOST-5, HOST-11, HOST-13; spec/match.md MATCH-1;
           envoyproxy/envoy: source/common/router/config_impl.cc
 Inputs    table values and a request. Exactness: the first route in list order wins; nothing is sorted.
 Errors    Re2SyntaxError where a pattern is not RE2's.

@@ -49,7 +49,7 @@ from meshroute.table import (
     WeightedCluster,
 )
 from meshroute.trace import KeyHashed, KeyMissing
-from tests.strategies.tables import U64, endpoints, policies, requests, tables
+from tests.strategies.tables import U64, any_requests, endpoints, policies, requests, tables
 
 ROOT = Path(__file__).parents[2]
 
@@ -80,7 +80,7 @@ def by_the_book(listener: Listener, sent: Request, draws: Draws) -> Route | Outc
 class TestDecide1NoRoute:
     """DECIDE-1: no virtual host, or no route in it: 404, flag NR."""
 
-    @given(tables(), requests(), U64)
+    @given(tables(), any_requests(), U64)
     def test_exactly_the_requests_that_no_route_takes(self, table: RoutingTable, sent: Request, seed: int) -> None:
         """By the plain scan of the table."""
         draws = Draws.of(seed)

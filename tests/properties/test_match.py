@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshroute import Request
+from meshroute import Draws, Request
 from meshroute.match.index import HostIndex, RouteIndex
 from meshroute.match.scan import find_host, first_failure, first_match
 from meshroute.names import ascii_lower
@@ -29,6 +29,8 @@ from tests.strategies.tables import (
     HEADERS,
     HOSTS,
     PATHS,
+    U64,
+    any_requests,
     path_matches,
     requests,
     route_matches,
@@ -77,10 +79,13 @@ class TestMatch1FirstWins:
             request.plain_path if request.plain_path in PATHS else None
         )
 
-    @given(many_routes, requests())
-    def test_the_index_agrees_with_the_scan(self, table: list[Route], request: Request) -> None:
+    @given(many_routes, any_requests(), U64, st.booleans())
+    def test_the_index_agrees_with_the_scan(
+        self, table: list[Route], request: Request, stream: int, ignore_parameters: bool
+    ) -> None:
         """The fast twin gives the same number, however many routes there are."""
-        assert RouteIndex(table).first(request) == first_match(table, request)
+        fast = RouteIndex(table, ignore_parameters).first(request, Draws.of(given={"stream": stream}))
+        assert fast == first_match(table, request, stream, ignore_parameters)
 
     @given(
         st.lists(st.sampled_from(("/", "/a", "/ab", "/a/", "/a/b", "/b", "/a\xff", "")), min_size=9, max_size=30),
@@ -104,6 +109,10 @@ class TestMatch2And:
             RouteMatch(asked.path),
             *(RouteMatch(Prefix(""), (header,)) for header in asked.headers),
             *(RouteMatch(Prefix(""), (), (parameter,)) for parameter in asked.query),
+            *(RouteMatch(Prefix(""), cookies=(cookie,)) for cookie in asked.cookies),
+            *(RouteMatch(Prefix(""), metadata=(noted,)) for noted in asked.metadata),
+            RouteMatch(Prefix(""), grpc=asked.grpc),
+            RouteMatch(Prefix(""), portion=asked.portion),
         ]
         assert holds(asked, request) == all(holds(part, request) for part in parts)
 

@@ -329,7 +329,7 @@ def tables(draw: st.DrawFn) -> RoutingTable:
 
 
 @st.composite
-def requests(draw: st.DrawFn) -> Request:
+def requests(draw: st.DrawFn, methods: tuple[str, ...] = ("GET", "GET", "get", "POST")) -> Request:
     """Requests from the same small world, with repeated headers and queries that nearly fit."""
     query = draw(st.sampled_from(("", "?k=a", "?k=ab&k=a", "?k", "?K=a&q=", "?q=%61")))
     headers = draw(
@@ -344,10 +344,15 @@ def requests(draw: st.DrawFn) -> Request:
     )
     authority = draw(st.sampled_from(HOSTS)) + draw(st.sampled_from(("", ":80", ".")))
     return Request(
-        method=draw(st.sampled_from(("GET", "GET", "get", "POST", "CONNECT"))),
+        method=draw(st.sampled_from(methods)),
         authority=draw(st.sampled_from((authority, authority.upper()))),
         path=draw(paths) + query,
         headers=headers,
         port=draw(st.sampled_from((80, 80, 80, 81))),
         metadata=draw(st.just({}) | st.sampled_from(CLAIMS).map(lambda claim: {"jwt": {"claim": claim}})),
     )
+
+
+def any_requests() -> st.SearchStrategy[Request]:
+    """The same, and CONNECT, which has no path."""
+    return requests(("GET", "get", "POST", "CONNECT"))
