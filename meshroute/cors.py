@@ -32,7 +32,7 @@ NO_CALL: Final = Call(False, ())
 class Rules:
     """A policy made ready."""
 
-    __slots__ = ("_allowed", "_forward_unmatched", "_origins", "_preflight")
+    __slots__ = ("_allowed", "_forward_unmatched", "_origins", "_preflight", "_refused")
 
     def __init__(self, policy: Cors) -> None:
         self._origins: Final[tuple[Callable[[str], bool], ...]] = tuple(map(text_predicate, policy.origins))
@@ -45,7 +45,8 @@ class Rules:
             ("access-control-allow-headers", policy.headers),
             ("access-control-max-age", policy.max_age),
         )
-        self._preflight: Final[Said] = (*credentials, *(line for line in rest if line[1]), *expose)
+        self._refused: Final[Said] = (*credentials, *(line for line in rest if line[1]))
+        self._preflight: Final[Said] = (*self._refused, *expose)
 
     def call(self, request: Request) -> Call:
         """What becomes of a request."""
@@ -54,6 +55,7 @@ class Rules:
             return NO_CALL
         asks = request.method == "OPTIONS" and bool(request.fields.get("access-control-request-method", ("",))[0])
         if not any(holds("*") or holds(origin) for holds in self._origins):
-            return Call(asks and not self._forward_unmatched, ())
+            # The proxy answers as it answers anybody, but does not say that the origin may.
+            return Call(True, self._refused) if asks and not self._forward_unmatched else Call(False, ())
         allow = ("access-control-allow-origin", origin)
         return Call(True, (allow, *self._preflight)) if asks else Call(False, (allow, *self._allowed))

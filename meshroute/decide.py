@@ -239,7 +239,9 @@ def _do(plan: Plan, doing: Doing, request: Request, state: State, draws: Draws, 
         outcome = not_found(action.not_found, struck.delay)
     if outcome is not None or going is None or chosen is None:
         assert outcome is not None
-        lines = doing.said(request, outcome, chosen, cluster, struck.delay, call)
+        lines = own_lines(route, request, outcome)
+        if going is not None or struck.abort is None:  # a fault does not know the changes of routes that ask nobody
+            lines = doing.said(request, outcome, chosen, cluster, struck.delay, call)
         name = chosen.cluster or None if chosen is not None else None
         return Decision(
             outcome, request, route.name, route.rule, name, response_headers=lines, delay=struck.delay, matched=route
@@ -491,7 +493,7 @@ def retry(
     call = Call(False, before.edits.lines)
     if isinstance(found.outcome, Failed):
         outcome = delayed(found.outcome, before.delay)
-        lines = doing.said(found.request, outcome, chosen, chosen.cluster, before.delay, call)
+        lines = doing.said(found.request, outcome, chosen, chosen.cluster, before.delay, call, len(tried) + 1)
         return replace(found, outcome=outcome, response_headers=lines, delay=before.delay)
     sent = at_endpoint(action, found.request, found.endpoint) if found.endpoint is not None else found.request
     return replace(found, request=sent, delay=before.delay, edits=doing.edits(chosen, call))

@@ -125,8 +125,11 @@ class Decision(msgspec.Struct, frozen=True):
         """What the route in force does, with its timeouts and retries; None where no route took the request."""
         return self.matched.action if self.matched is not None else None
 
-    def answer(self, headers: Iterable[tuple[str, str]] = (), status: int = 200) -> tuple[tuple[str, str], ...]:
-        """The header lines that the client gets where the upstream answers with these and this status.
+    def answer(
+        self, headers: Iterable[tuple[str, str]] = (), status: int = 200, flags: str = ""
+    ) -> tuple[tuple[str, str], ...]:
+        """The header lines that the client gets where the upstream answers with these and this status. `flags` are
+        response flags, where it is known that there are others than the delay's.
 
         What the proxy says of itself (`date`, `server`, `x-envoy-upstream-service-time`) is not among them.
         """
@@ -143,7 +146,7 @@ class Decision(msgspec.Struct, frozen=True):
                 hostname=self.endpoint.hostname if self.endpoint else "",
                 answer=lines,
                 status=status,
-                flags="DI" if self.delay else "-",
+                flags=flags or ("DI" if self.delay else "-"),
                 details="via_upstream",
             )
             for changes in self.edits.levels:

@@ -85,7 +85,14 @@ class Doing:
         return self.route.response_headers if own is None else (own, *self.route.response_headers)
 
     def said(
-        self, request: Request, outcome: Outcome, chosen: WeightedCluster | None, cluster: str, delay: int, call: Call
+        self,
+        request: Request,
+        outcome: Outcome,
+        chosen: WeightedCluster | None,
+        cluster: str,
+        delay: int,
+        call: Call,
+        attempt: int = 1,
     ) -> tuple[tuple[str, str], ...]:
         """The header lines of an answer that the proxy gives itself."""
         lines = Lines(own_lines(self.route, request, outcome), SINGLE_SLOT_ANSWERS)
@@ -93,7 +100,6 @@ class Doing:
         lines.remove("content-type")  # comes when everything else is there
         levels = self.levels(chosen)
         if levels:
-            failed = isinstance(outcome, Failed)
             scene = scene_of(
                 request,
                 self.route.name,
@@ -101,7 +107,7 @@ class Doing:
                 answer=lines,
                 flags=outcome.flag if isinstance(outcome, Failed) else "DI" if delay else "-",
                 details=outcome.details if isinstance(outcome, Failed) else "direct_response",
-                attempt=int(failed and bool(cluster)),
+                attempt=attempt if isinstance(outcome, Failed) and cluster else 0,
             )
             for changes in levels:
                 change(lines, changes, scene)

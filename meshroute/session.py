@@ -114,7 +114,7 @@ class Session:
             if failed is not None:
                 return Exchange(failed.status, flags, (), tuple(tries), tuple(waits))
             assert reply is not None
-            lines = decision.answer(reply.headers, reply.status)
+            lines = decision.answer(reply.headers, reply.status, flags)
             return Exchange(reply.status, flags, lines, tuple(tries), tuple(waits))
         outcome = decision.outcome
         flags = outcome.flag if isinstance(outcome, Failed) else "DI" if decision.delay else ""

@@ -954,7 +954,10 @@ def _endpoint(endpoint: Endpoint, where: str) -> Json:
     if endpoint.weight < 1:
         raise RenderError(f"{where}: a weight is at least 1")
     return {
-        "endpoint": {"address": _address(endpoint.address, endpoint.port)},
+        "endpoint": {
+            "address": _address(endpoint.address, endpoint.port),
+            **({"hostname": _text(endpoint.hostname, where)} if endpoint.hostname else {}),
+        },
         "health_status": endpoint.health.name,
         "load_balancing_weight": endpoint.weight,
         **_metadata("metadata", endpoint.metadata),

@@ -42,11 +42,12 @@ def envoy_path() -> Path:
 
 
 class Answer(NamedTuple):
-    """What came back. Header names are in lower case; of a repeated one the last line counts."""
+    """What came back. Header names are in lower case; of a repeated one `headers` has the last line, `lines` all."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    lines: tuple[tuple[str, str], ...] = ()
 
 
 class Connection:
@@ -69,7 +70,8 @@ class Connection:
         first, *lines = self._unread[:end].decode("latin-1").split("\r\n")
         self._unread = self._unread[end + 4 :]
         status = int(first.split(" ")[1])
-        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        fields = tuple((name.lower(), value) for name, _, value in (line.partition(": ") for line in lines))
+        headers = dict(fields)
         # Local replies are never chunked, and Envoy writes the body of a 204 or 304 too, if it is configured.
         length = 0 if request.startswith(b"HEAD ") else int(headers.get("content-length", "0"))
         while len(self._unread) < length:
@@ -79,7 +81,7 @@ class Connection:
             self.close()
         elif self._unread:
             raise EnvoyError(f"something follows the answer: {self._unread!r}")
-        return Answer(status, headers, body)
+        return Answer(status, headers, body, fields)
 
     def ends(self) -> tuple[tuple[str, int], tuple[str, int]]:
         """The address and port of the client, and of the proxy, once something was asked."""
