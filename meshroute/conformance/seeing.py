@@ -22,8 +22,10 @@ from meshroute.table import Forward
 NOBODY: Final[Mapping[str, Any]] = {}
 
 
-def client_of(given: Mapping[str, Any]) -> mr.Sidecar:
-    """A viewpoint from its JSON form."""
+def client_of(given: Mapping[str, Any]) -> mr.Sidecar | mr.Gateway:
+    """A viewpoint from its JSON form: a sidecar, or with `gateway` the proxy that serves that one."""
+    if "gateway" in given:
+        return mr.Gateway(given["gateway"], **{name: one for name, one in given.items() if name != "gateway"})
     families = given.get("families")
     return mr.Sidecar(**{**given, "families": tuple(families)} if families is not None else given)
 

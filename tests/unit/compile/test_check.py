@@ -124,7 +124,60 @@ spec:
 kind: Gateway
 metadata: {name: a}
 spec:
-  selector: {a: b}  # <- field-not-modelled warning spec.selector
+  selector: {a: b}
+  servers:
+  - port: {number: 80, name: http, protocol: HTTP}
+    hosts: [a.example]
+    bind: 10.0.0.1  # <- field-not-modelled warning spec.servers[0].bind
+""",
+    "gateway_unknown": ROUTES
+    + """\
+spec:
+  gateways:
+  - mesh
+  - edge  # <- gateway-unknown warning spec.gateways[1]
+  - istio-system/edge  # <- gateway-unknown warning spec.gateways[2]
+"""
+    + WEB
+    + TO_WEB,
+    "gateway_serves_nothing": ROUTES
+    + """\
+spec:
+  gateways:
+  - edge
+  - other  # <- gateway-serves-nothing warning spec.gateways[1]
+  - shut  # <- gateway-serves-nothing warning spec.gateways[2]
+  hosts: [www.example.com]
+"""
+    + TO_WEB
+    + "".join(
+        f"""\
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: {name}}}
+spec:
+  selector: {{gateway: {name}}}
+  servers: [{{port: {{number: 80, name: http, protocol: HTTP}}, hosts: ["{host}"]}}]
+"""
+        for name, host in (("edge", "*.example.com"), ("other", "www.example.org"), ("shut", "bank/*"))
+    ),
+    "server_ignored": ISTIO
+    + """\
+kind: Gateway
+metadata: {name: a}
+spec:
+  selector: {a: b}
+  servers:
+  - {port: {number: 80, name: http, protocol: HTTP}, hosts: [a.example]}
+  - {port: {number: 80, name: grpc, protocol: GRPC}, hosts: [a.example]}
+  - port: {number: 80, name: tcp, protocol: TCP}  # <- server-ignored warning spec.servers[2]
+    hosts: [a.example]
+  - {port: {number: 443, name: https, protocol: HTTPS}, hosts: [a.example], tls: {mode: SIMPLE}}
+  - {port: {number: 443, name: tls, protocol: TLS}, hosts: [b.example], tls: {mode: PASSTHROUGH}}
+  - port: {number: 443, name: https-again, protocol: HTTPS}  # <- server-ignored warning spec.servers[5]
+    hosts: [c.example, b.example]
+    tls: {mode: SIMPLE}
 """,
     "field_not_modelled: in entries": ENTRY
     + """\
