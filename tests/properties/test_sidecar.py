@@ -470,7 +470,7 @@ def order(one: Resource) -> tuple[Any, ...]:
     """Oldest first, then by name and namespace; a ServiceEntry's name is its host here."""
     time = one.metadata.creation_timestamp
     name = one.name if isinstance(one, Service) else hosts_of(one)[0]
-    return (time is not None, str(time), name, one.namespace)
+    return (time is not None, str(time), name, one.namespace, one.name)
 
 
 class TestSide5OneHost:
@@ -520,7 +520,8 @@ class TestSide6Destinations:
         imported = {name.rpartition("|")[2] for name in clusters([*plain, sidecar(written)])}
         assert imported <= found
         sent = {one.spec.http[0].route[0].destination.host for one in resources if isinstance(one, VirtualService)}
-        there = {host for one in plain for host in hosts_of(one) if one.namespace == "shop" or sees(one, "shop")}
+        meant = [one for one in one_each(plain) if one.namespace == "shop" or sees(one, "shop")]
+        there = {host for one in meant for host in hosts_of(one)}
         assert found - imported <= sent & there
         used = {
             to.rpartition("|")[2]
