@@ -319,6 +319,12 @@ def covers(written: Iterable[str], host: str, owner: str, client: str = "shop") 
     return False
 
 
+def one_each(resources: Iterable[Resource]) -> list[Resource]:
+    """Of each namespace and host one service: one of Kubernetes, else the oldest."""
+    best_last = sorted(resources, key=lambda one: (not isinstance(one, Service), order(one)), reverse=True)
+    return list({(one.namespace, *hosts_of(one)): one for one in best_last}.values())
+
+
 def left_out(written: Iterable[str]) -> list[str]:
     """What `~namespace/host` means, without the `~`."""
     return [f"*{one[1:]}" if one[1] == "/" else one[1:] for one in written]
@@ -334,9 +340,10 @@ class TestSide3Imports:
     ) -> None:
         """Where no rule sends anywhere."""
         found = clusters([*known, *entered, sidecar([*written, *without])])
+        exact = all("*" not in one for one in written)
         assert {name.rpartition("|")[2] for name in found} == {
             host
-            for one in (*known, *entered)
+            for one in (one_each([*known, *entered]) if exact else [*known, *entered])
             for host in hosts_of(one)
             if sees(one, "shop")
             and covers(written, host, one.namespace)
@@ -353,6 +360,22 @@ class TestSide3Imports:
         both = {name.rpartition("|")[2] for name in clusters([*plain, sidecar([*some, *more])])}
         less = {name.rpartition("|")[2] for name in clusters([*plain, sidecar([*some, *without])])}
         assert less <= first <= both
+
+    @given(st.booleans(), st.booleans())
+    def test_exact_hosts_mean_one_service_of_a_namespace(self, exact: bool, younger_first: bool) -> None:
+        """The oldest, whatever its ports; a wildcard means all of them."""
+        made = [
+            ServiceEntry(
+                metadata=ObjectMeta(name=f"e{number}", namespace="shop", creation_timestamp=AGES[age]),
+                spec=ServiceEntrySpec.model_validate(
+                    {"hosts": ["a.example"], "ports": [{"number": 80 + number, "name": f"p{number}"}]}
+                ),
+            )
+            for number, age in enumerate((1, 0) if younger_first else (0, 1))
+        ]
+        found = clusters([*made, sidecar(["shop/a.example" if exact else "shop/*"])])
+        oldest = 81 if younger_first else 80
+        assert found == {f"outbound|{port}||a.example" for port in ((oldest,) if exact else (80, 81))}
 
     @given(meshes, st.permutations(["./*", "bank/*.example", "*/a.example", "~/b.example"]))
     def test_the_order_of_hosts_never_counts(self, resources: list[Resource], hosts: list[str]) -> None:
@@ -447,7 +470,7 @@ def order(one: Resource) -> tuple[Any, ...]:
     """Oldest first, then by name and namespace; a ServiceEntry's name is its host here."""
     time = one.metadata.creation_timestamp
     name = one.name if isinstance(one, Service) else hosts_of(one)[0]
-    return (time is not None, str(time), name, one.namespace)
+    return (time is not None, str(time), name, one.namespace, one.name)
 
 
 class TestSide5OneHost:
@@ -497,7 +520,8 @@ class TestSide6Destinations:
         imported = {name.rpartition("|")[2] for name in clusters([*plain, sidecar(written)])}
         assert imported <= found
         sent = {one.spec.http[0].route[0].destination.host for one in resources if isinstance(one, VirtualService)}
-        there = {host for one in plain for host in hosts_of(one) if one.namespace == "shop" or sees(one, "shop")}
+        meant = [one for one in one_each(plain) if one.namespace == "shop" or sees(one, "shop")]
+        there = {host for one in meant for host in hosts_of(one)}
         assert found - imported <= sent & there
         used = {
             to.rpartition("|")[2]
@@ -516,7 +540,7 @@ class TestSide6Destinations:
             metadata=ObjectMeta(name="vs", namespace="shop"),
             spec=VirtualServiceSpec.model_validate({"hosts": ["x.test"], "http": [{"route": [route]}]}),
         )
-        claims = sorted((it for it in (*known, *entered) if host in hosts_of(it)), key=order)
+        claims = sorted((it for it in one_each([*known, *entered]) if host in hosts_of(it)), key=order)
         own = [it for it in claims if it.namespace == "shop"]
         seen = own or [it for it in claims if sees(it, "shop")]
         meant = next((it for it in seen if isinstance(it, Service)), next(iter(seen), None))
@@ -532,8 +556,11 @@ class TestSide7Listeners:
 
     @given(meshes, imports, imports)
     def test_a_port_of_its_own(self, resources: list[Resource], own: list[str], rest: list[str]) -> None:
-        """What is served on it is what a Sidecar with these hosts serves there; elsewhere, what the others do."""
-        plain = [one for one in resources if not isinstance(one, VirtualService)]
+        """What is served on it is what a Sidecar with these hosts serves there; elsewhere, what the others do.
+
+        Each host once in a namespace: of several, exact hosts mean one before ports are looked at.
+        """
+        plain = list({(one.namespace, *hosts_of(one)): one for one in resources if hosts_of(one)}.values())
         both = Sidecar(
             metadata=ObjectMeta(name="s", namespace="shop"),
             spec=SidecarSpec.model_validate(
