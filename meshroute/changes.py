@@ -1,6 +1,6 @@
 """Header changes, level by level.
 
-Source    spec/change.md CHANGE-1 to CHANGE-4; envoyproxy/envoy: source/common/router/header_parser.cc
+Source    spec/change.md CHANGE-1; envoyproxy/envoy: source/common/router/header_parser.cc
 Inputs    what one level changes, the headers, and the scene that its formats are about.
 Exactness a level removes, then sets, then adds; its values are all rendered before it sets or adds the first.
 Errors    FormatError for a value that is no format, unless `Router` has refused it before.

@@ -134,6 +134,10 @@ class Plan:
             _identity(route): Doing(route) for _, route in routes if needs_doing(route)
         }
 
+    def doing_of(self, route: Route) -> Doing | None:
+        """What a route does besides choosing a host, made ready; None for nothing."""
+        return self.doings.get(_identity(route))
+
     def taker(self, request: Request) -> HostIndex | Chain | Failed | None:
         """Who takes the request's connection: virtual hosts, a chain that does not read it, nobody on a port that is
         listened to (it is closed), or nobody at all (None)."""
@@ -277,7 +281,7 @@ def _send(
 ) -> Decision:
     """A request on its way to a cluster that there is: changed, sent, copied."""
     request, action = going.request, going.action
-    sent = doing.sent(action, chosen, request)
+    sent = doing.sent(action, chosen, request, delay)
     if tell is not None:
         _tell_changes(request, sent, tell)
     found = _to_cluster(plan, replace(going, request=sent), chosen, state, draws, tell)
@@ -493,7 +497,7 @@ def retry(
     call = Call(False, before.edits.lines)
     if isinstance(found.outcome, Failed):
         outcome = delayed(found.outcome, before.delay)
-        lines = doing.said(found.request, outcome, chosen, chosen.cluster, before.delay, call, len(tried) + 1)
+        lines = doing.said(found.request, outcome, chosen, chosen.cluster, before.delay, call, before)
         return replace(found, outcome=outcome, response_headers=lines, delay=before.delay)
     sent = at_endpoint(action, found.request, found.endpoint) if found.endpoint is not None else found.request
     return replace(found, request=sent, delay=before.delay, edits=doing.edits(chosen, call))
@@ -504,8 +508,9 @@ def _draw_another(
 ) -> tuple[int, tuple[int, ...]]:
     """One of the clusters that were not tried in this round, by the same number; then a new round begins."""
     left = [number for number in range(len(clusters)) if number not in before.entries]
-    if not sum(clusters[number].weight for number in left):
-        left = list(range(len(clusters)))
+    left = left or list(range(len(clusters)))
+    if not any(clusters[number].weight for number in left):
+        return before.entries[-1], before.entries  # those that are left get nothing, and the round never ends
     entry = left[_draw_cluster([clusters[number] for number in left], before.drawn, tell)]
     return entry, ((*before.entries, entry) if len(left) < len(clusters) else (entry,))
 

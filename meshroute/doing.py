@@ -1,6 +1,6 @@
 """What a route does besides choosing a host: made ready once, done for each request that needs it.
 
-Source    spec/change.md, spec/cors.md, spec/fault.md, spec/route.md ROUTE-8 to ROUTE-12; envoyproxy/envoy:
+Source    spec/change.md, spec/cors.md, spec/fault.md, spec/route.md ROUTE-9, ROUTE-10; envoyproxy/envoy:
           source/common/router/{config_impl,router,weighted_cluster_specifier}.cc
 Inputs    a route of a table that `Router` took, and requests. Exactness: everything happens in the order in which the
           proxy's filters and its router do it.
@@ -18,7 +18,17 @@ from msgspec.structs import replace
 from meshroute.balance.request_key import plain_key
 from meshroute.changes import change, scene_of
 from meshroute.cors import NO_CALL, Call, Rules
-from meshroute.decision import Edits, Failed, Outcome, Redirected, Responded, timeout_of, try_timeout_of
+from meshroute.decision import (
+    NO_HEALTHY_HOST,
+    Decision,
+    Edits,
+    Failed,
+    Outcome,
+    Redirected,
+    Responded,
+    timeout_of,
+    try_timeout_of,
+)
 from meshroute.draws import STREAM, Drawn
 from meshroute.formats import Scene
 from meshroute.headers import SINGLE_SLOT_ANSWERS, Lines
@@ -58,9 +68,9 @@ class Doing:
         """What the rules for pages of other origins say."""
         return NO_CALL if self._cors is None else self._cors.call(request)
 
-    def sent(self, action: Forward, chosen: WeightedCluster, request: Request) -> Request:
+    def sent(self, action: Forward, chosen: WeightedCluster, request: Request, delay: int = 0) -> Request:
         """The request as the upstream sees it: changed level by level, then with its new authority and path."""
-        scene = scene_of(request, self.route.name, chosen.cluster)
+        scene = scene_of(request, self.route.name, chosen.cluster, flags="DI" if delay else "-")
         if self._limit:
             scene.headers.set(EXPECTED_TIMEOUT, str(self._limit))
         if chosen.request_headers is not None:
@@ -92,14 +102,16 @@ class Doing:
         cluster: str,
         delay: int,
         call: Call,
-        attempt: int = 1,
+        before: Decision | None = None,
     ) -> tuple[tuple[str, str], ...]:
-        """The header lines of an answer that the proxy gives itself."""
+        """The header lines of an answer that the proxy gives itself; `before` is the try before, if there was one."""
         lines = Lines(own_lines(self.route, request, outcome), SINGLE_SLOT_ANSWERS)
         body = outcome.body if isinstance(outcome, (Responded, Failed)) else ""
         lines.remove("content-type")  # comes when everything else is there
         levels = self.levels(chosen)
         if levels:
+            attempt = len(before.tried) + 2 if before is not None else 1
+            endpoint = before.endpoint if before is not None else None
             scene = scene_of(
                 request,
                 self.route.name,
@@ -107,7 +119,9 @@ class Doing:
                 answer=lines,
                 flags=outcome.flag if isinstance(outcome, Failed) else "DI" if delay else "-",
                 details=outcome.details if isinstance(outcome, Failed) else "direct_response",
-                attempt=attempt if isinstance(outcome, Failed) and cluster else 0,
+                attempt=attempt if isinstance(outcome, Failed) and outcome.details == NO_HEALTHY_HOST.details else 0,
+                host=endpoint.key if endpoint is not None else "",
+                hostname=endpoint.hostname if endpoint is not None else "",
             )
             for changes in levels:
                 change(lines, changes, scene)
@@ -200,10 +214,15 @@ def called(chosen: WeightedCluster, request: Request) -> WeightedCluster:
 
 def mirrored(action: Forward, sent: Request, draws: Drawn) -> Iterator[tuple[int, Mirror, ClusterName, Request]]:
     """The copies that a request's draw asks for: their number, cluster, and what they say."""
-    for number, mirror in enumerate(action.mirrors):
-        cluster = mirror.cluster or ClusterName(sent.fields.get(mirror.header, ("",))[0])
+    for number, (mirror, cluster) in enumerate(mirrors_of(action, sent)):
         if cluster and mirror.portion.takes(draws[STREAM]):
             yield number, mirror, cluster, copy_of(sent, mirror)
+
+
+def mirrors_of(action: Forward, sent: Request) -> Iterator[tuple[Mirror, ClusterName]]:
+    """Where copies would go; the name is empty where a header would say it and is not there."""
+    for mirror in action.mirrors:
+        yield mirror, mirror.cluster or ClusterName(sent.fields.get(mirror.header, ("",))[0])
 
 
 def copy_of(sent: Request, mirror: Mirror) -> Request:

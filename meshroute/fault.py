@@ -8,11 +8,14 @@ Errors    none.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from fractions import Fraction
 from typing import Final, NamedTuple
 
+from meshroute.balance import span_chance
 from meshroute.decision import NO_CLUSTER, Failed
 from meshroute.draws import FAULT_ABORT, FAULT_DELAY, Drawn
-from meshroute.table import Abort, Fault
+from meshroute.table import Abort, Fault, Portion
 
 
 class Strike(NamedTuple):
@@ -50,3 +53,18 @@ def delayed(failed: Failed, delay: int) -> Failed:
 def not_found(status: int, delay: int) -> Failed:
     """What a cluster that does not exist means."""
     return delayed(Failed(status, NO_CLUSTER.flag, NO_CLUSTER.details), delay)
+
+
+def strikes(fault: Fault) -> Iterator[tuple[Fraction, Strike]]:
+    """Everything that a fault can do, with its exact probability: the delay and the abort do not know of each other."""
+    delay, abort = fault.delay, fault.abort
+    waits = [(portion_chance(delay.portion), delay.milliseconds)] if delay is not None else []
+    ends: list[tuple[Fraction, Abort | None]] = [(portion_chance(abort.portion), abort)] if abort is not None else []
+    for wait, milliseconds in (*waits, (1 - sum((one for one, _ in waits), Fraction(0)), 0)):
+        for end, what in (*ends, (1 - sum((one for one, _ in ends), Fraction(0)), None)):
+            yield wait * end, Strike(milliseconds, what)
+
+
+def portion_chance(portion: Portion) -> Fraction:
+    """The exact probability that a draw is one of a portion."""
+    return span_chance(0, min(portion.numerator, portion.denominator), portion.denominator)

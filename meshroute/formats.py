@@ -1,6 +1,6 @@
 """Formats: texts in which `%REQ(x-user)%` stands for what a proxy knows of a request.
 
-Source    spec/change.md CHANGE-6 to CHANGE-8; envoyproxy/envoy: source/common/formatter
+Source    spec/change.md CHANGE-3; envoyproxy/envoy: source/common/formatter
 Inputs    a format in wire form, and a Scene: the request as it is at that moment, the answer if there is one.
 Exactness what a scene knows is rendered byte for byte. What the proxy knows and a decision cannot, such as the time or
           the bytes sent, stays in the text as it is written.

@@ -1,6 +1,6 @@
 """Headers that can be changed, single-slot ones kept in one line.
 
-Source    spec/change.md CHANGE-5; envoyproxy/envoy: source/common/http/header_map_impl.cc
+Source    spec/change.md CHANGE-2; envoyproxy/envoy: source/common/http/header_map_impl.cc
 Inputs    lines in wire form, names in lower case; the names that are kept in one line.
 Exactness a line that is added to a single-slot header is joined to it with `,`, empty values apart.
 Errors    none.

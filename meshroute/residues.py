@@ -27,6 +27,11 @@ class Taken:
         self.of: Final = len(which)
         self._before: Final = list(accumulate(which, initial=0))  # how many remainders below each one are taken
 
+    def which(self, start: int, end: int) -> bytes:
+        """Which of the numbers from `start` to below `end` are among them: a 1 for each that is."""
+        before, of = self._before, self.of
+        return bytes(before[number % of + 1] - before[number % of] for number in range(start, end))
+
     def chance(self) -> Fraction:
         """The probability of one of them."""
         return Fraction(self._below(DRAWS), DRAWS)
@@ -72,8 +77,24 @@ def parted(portions: Iterable[Portion | None]) -> list[Taken]:
     return found
 
 
+def also(part: Taken | All, portion: Portion) -> Taken:
+    """The draws of a part that a portion takes too."""
+    of = max(part.of, portion.denominator)
+    size = min(portion.numerator, portion.denominator)
+    which = bytearray(of)
+    for start in range(0, of, portion.denominator):
+        which[start : start + size] = part.which(start, start + size)
+    return Taken(bytes(which))
+
+
 class All:
     """Every draw."""
+
+    of: Final = 1
+
+    def which(self, start: int, end: int) -> bytes:
+        """All of them."""
+        return b"\x01" * (end - start)
 
     def chance(self) -> Fraction:
         return Fraction(1)

@@ -1,6 +1,6 @@
 """Rewrites: another path, another authority.
 
-Source    spec/change.md CHANGE-9 to CHANGE-14; envoyproxy/envoy: source/common/router/config_impl.cc,
+Source    spec/change.md CHANGE-4, CHANGE-5; envoyproxy/envoy: source/common/router/config_impl.cc,
           source/extensions/path/rewrite/uri_template
 Inputs    a rewrite, and the scene after all header changes. Exactness: text for text in wire form; what comes out empty
           changes nothing.

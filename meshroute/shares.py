@@ -14,10 +14,13 @@ from fractions import Fraction
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from meshroute.arrive import made_id
 from meshroute.balance import Odds, View, pools, span_chance
+from meshroute.balance.bounded import InexactError
 from meshroute.balance.request_key import knows_its_ends, request_key
+from meshroute.cors import NO_CALL
 from meshroute.decide import (
     Plan,
     arrived,
@@ -29,14 +32,34 @@ from meshroute.decide import (
     possible_routes,
     spans,
 )
-from meshroute.decision import FORWARDED, NO_CLUSTER, NO_ROUTE, NOBODY_LISTENS, Decision, Failed, Outcome
-from meshroute.doing import outcome_of
+from meshroute.decision import (
+    FORWARDED,
+    NO_CLUSTER,
+    NO_ROUTE,
+    NOBODY_LISTENS,
+    Decision,
+    Failed,
+    Outcome,
+    Responded,
+)
+from meshroute.doing import called, mirrors_of, outcome_of, said_number
 from meshroute.draws import Draws
+from meshroute.fault import NO_STRIKE, aborted, delayed, not_found, strikes
 from meshroute.match.index import HostIndex
+from meshroute.names import ClusterName, EndpointKey
 from meshroute.request import Request
-from meshroute.residues import All, Taken, parted
+from meshroute.residues import All, Taken, also, parted
 from meshroute.state import State
-from meshroute.table import Action, Endpoint, Forward, HashOnHeader, OriginalDestination, Route
+from meshroute.table import (
+    Action,
+    Chain,
+    Endpoint,
+    Forward,
+    HashOnHeader,
+    OriginalDestination,
+    Route,
+    WeightedCluster,
+)
 
 Horizon: TypeAlias = Literal["next", "long-run"]
 _NO_DRAWS: Final = Draws()
@@ -49,7 +72,8 @@ class Shares(msgspec.Struct, frozen=True):
     """Exact probabilities of what becomes of a request; each mapping sums to 1.
 
     `pods` goes by `namespace/name`, None for every way without a pod; `by_endpoint` by `ip:port`; `by_rule` by the
-    rule's text, None where no rule took part. `horizon` says whether they are of the next request in the given state
+    rule's text, None where no rule took part. `by_mirror` is not one of them: it has, by cluster and endpoint, how many
+    copies of the request go there on average. `horizon` says whether they are of the next request in the given state
     or of many requests in the long run; `remembers` whether the two can differ.
     """
 
@@ -61,6 +85,7 @@ class Shares(msgspec.Struct, frozen=True):
     by_cluster: Mapping[str | None, Fraction]
     by_rule: Mapping[str | None, Fraction]
     by_outcome: Mapping[Outcome, Fraction]
+    by_mirror: Mapping[tuple[ClusterName, EndpointKey], Fraction] = {}
 
     def to_builtins(self) -> dict[str, Any]:
         """Plain JSON values: each probability as numerator and denominator, which may be beyond 64 bits, as text."""
@@ -84,6 +109,14 @@ class Shares(msgspec.Struct, frozen=True):
             "clusters": rows(self.by_cluster, "cluster"),
             "rules": rows(self.by_rule, "rule"),
             "outcomes": rows(self.by_outcome, "outcome"),
+            "mirrors": [
+                {"cluster": cluster, **row}
+                for (cluster, _), row in zip(
+                    self.by_mirror,
+                    rows({endpoint: share for (_, endpoint), share in self.by_mirror.items()}, "endpoint"),
+                    strict=True,
+                )
+            ],
         }
 
 
@@ -109,15 +142,13 @@ def shares(plan: Plan, request: Request, state: State, horizon: Horizon) -> Shar
         by_cluster=by(lambda one: one.cluster),
         by_rule=by(lambda one: str(one.rule) if one.rule else None),
         by_outcome=by(lambda one: one.outcome),
+        by_mirror=_copies(plan, request, state, horizon == "long-run"),
     )
 
 
 def _leaves(plan: Plan, request: Request, state: State, long_run: bool) -> Iterator[Leaf]:
     listener = plan.taker(request)
-    if isinstance(listener, Failed):
-        yield Fraction(1), Decision(listener, request), False
-        return
-    if not isinstance(listener, HostIndex):
+    if listener is None or isinstance(listener, Chain):
         going = passing(plan, listener, request)
         if going is None:
             yield Fraction(1), Decision(NOBODY_LISTENS, request), False
@@ -125,15 +156,29 @@ def _leaves(plan: Plan, request: Request, state: State, long_run: bool) -> Itera
         for chance, decision, remembers in _of_action(plan, request, state, long_run, going.route, going.action, All()):
             yield chance, closed(decision), remembers
         return
+    for here, route, action, part in _ways(request, listener):
+        if isinstance(here, Request):
+            yield from _of_action(plan, here, state, long_run, route, action, part)
+        else:
+            yield Fraction(1), Decision(here, request), False
+
+
+def _ways(
+    request: Request, listener: HostIndex | Failed
+) -> Iterator[tuple[Request, Route | None, Action | None, Taken | All] | tuple[Outcome, None, None, All]]:
+    """The request as it arrives, each route that may take it, what that does, and its part of the draws; or what the
+    client is told before any does."""
+    if isinstance(listener, Failed):
+        yield listener, None, None, All()
+        return
     here = arrived(listener, request, _NO_DRAWS)
     if not isinstance(here, Request):
-        yield Fraction(1), Decision(here, request), False
+        yield here, None, None, All()
         return
     ways = possible_routes(listener, here)
     parts: Sequence[Taken | All] = (All(),) if len(ways) == 1 else parted(portion for _, portion in ways)
     for (route, _), part in zip(ways, parts, strict=True):
-        action = route.action if route is not None else None
-        yield from _of_action(plan, onward(request, here), state, long_run, route, action, part)
+        yield onward(request, here), route, route.action if route is not None else None, part
 
 
 def _of_action(
@@ -146,30 +191,130 @@ def _of_action(
     part: Taken | All,
 ) -> Iterator[Leaf]:
     """What a route does with its part of the draws."""
-    name, rule = (route.name, route.rule) if route is not None else ("", None)
     if action is None:
         yield part.chance(), Decision(NO_ROUTE, request), False
         return
-    if not isinstance(action, Forward):
-        assert route is not None
-        yield part.chance(), Decision(outcome_of(route, request), request, name, rule), False
+    doing = plan.doing_of(route) if route is not None else None
+    call = doing.call(request) if doing is not None else NO_CALL
+    name, rule = (route.name, route.rule) if route is not None else ("", None)
+    if call.answered:
+        yield part.chance(), Decision(Responded(200), request, name, rule), False
         return
+    for chance, struck in strikes(route.fault) if route is not None and route.fault is not None else _UNTOUCHED:
+        if not chance:
+            continue
+        if struck.abort is not None or not isinstance(action, Forward):
+            assert route is not None
+            outcome = aborted(struck) if struck.abort is not None else outcome_of(route, request)
+            if isinstance(action, Forward):
+                for chosen, within in _clusters(action, request, part):
+                    cluster = called(chosen, request).cluster or None
+                    yield chance * within, Decision(outcome, request, name, rule, cluster), False
+            else:
+                yield chance * part.chance(), Decision(outcome, request, name, rule), False
+            continue
+        for chosen, within in _clusters(action, request, part):
+            there = called(chosen, request)
+            sent = doing.sent(action, there, request, struck.delay) if doing is not None else request
+            for share, one, remembers in _at_cluster(plan, sent, state, long_run, route, action, there):
+                ended = one.outcome
+                if isinstance(ended, Failed):
+                    lost = ended.flag == NO_CLUSTER.flag
+                    one = replace(
+                        one,
+                        request=request if lost else sent,
+                        outcome=not_found(action.not_found, struck.delay) if lost else delayed(ended, struck.delay),
+                    )
+                yield chance * within * share, replace(one, delay=struck.delay), remembers
+
+
+_UNTOUCHED: Final = ((Fraction(1), NO_STRIKE),)
+
+
+def _clusters(action: Forward, request: Request, part: Taken | All) -> Iterator[tuple[WeightedCluster, Fraction]]:
+    """The clusters of a request and their chances; one of them is certain where the request says its number."""
+    said = said_number(action, request) if len(action.clusters) > 1 else None
     for chosen, low, high, total in spans(action.clusters):
-        chance, cluster = part.in_span(low, high, total), chosen.cluster
-        target = plan.targets.get(cluster)
-        if target is None:
-            yield chance, Decision(NO_CLUSTER, request, name, rule, cluster), False
+        if said is None:
+            yield chosen, part.in_span(low, high, total)
+        elif low <= said.number % total < high:
+            yield chosen, part.chance()
+
+
+def _at_cluster(
+    plan: Plan,
+    request: Request,
+    state: State,
+    long_run: bool,
+    route: Route | None,
+    action: Forward,
+    chosen: WeightedCluster,
+) -> Iterator[Leaf]:
+    """Everybody of a cluster."""
+    name, rule = (route.name, route.rule) if route is not None else ("", None)
+    cluster = chosen.cluster
+    target = plan.targets.get(cluster)
+    if target is None:
+        yield Fraction(1), Decision(NO_CLUSTER, request, name, rule, cluster or None), False
+        return
+    subset = target.cluster.subset or None
+    if isinstance(target.cluster.policy, OriginalDestination):
+        there = original_destination(request)
+        yield Fraction(1), Decision(FORWARDED, request, name, rule, cluster, subset, there), False
+        return
+    key = _key(action, request) if target.hashes else None
+    parts = [one.view for one in target.asked(state, action, chosen)]
+    for chance, endpoint, remembers in _of_parts(parts, Odds(state, key, long_run)):
+        outcome = FORWARDED if endpoint is not None else dead_end(route)
+        yield chance, Decision(outcome, request, name, rule, cluster, subset, endpoint), remembers
+
+
+def _copies(
+    plan: Plan, request: Request, state: State, long_run: bool
+) -> dict[tuple[ClusterName, EndpointKey], Fraction]:
+    """How many copies of the request go to each endpoint of each cluster that gets some, on average."""
+    found: dict[tuple[ClusterName, EndpointKey], Fraction] = {}
+    listener = plan.taker(request)
+    if listener is None or isinstance(listener, Chain):
+        return found  # nobody who does not read copies
+    for here, route, action, part in _ways(request, listener):
+        if not isinstance(here, Request) or not isinstance(action, Forward) or not action.mirrors or route is None:
             continue
-        subset = target.cluster.subset or None
-        if isinstance(target.cluster.policy, OriginalDestination):
-            there = original_destination(request)
-            yield chance, Decision(FORWARDED, request, name, rule, cluster, subset, there), False
+        doing = plan.doing_of(route)
+        assert doing is not None
+        if doing.call(here).answered:
             continue
-        key = _key(action, request) if target.hashes else None
-        parts = [one.view for one in target.asked(state, action, chosen)]
-        for share, endpoint, remembers in _of_parts(parts, Odds(state, key, long_run)):
-            outcome = FORWARDED if endpoint is not None else dead_end(route)
-            yield chance * share, Decision(outcome, request, name, rule, cluster, subset, endpoint), remembers
+        goes_on = (
+            sum((chance for chance, one in strikes(route.fault) if one.abort is None), Fraction(0))
+            if (route.fault is not None)
+            else Fraction(1)
+        )
+        for chosen, _ in _clusters(action, here, part):
+            there = called(chosen, here)
+            sent = doing.sent(action, there, here)
+            leaves = list(_at_cluster(plan, sent, state, long_run, route, action, there))
+            served = sum((chance for chance, one, _ in leaves if one.endpoint is not None), Fraction(0))
+            if not served:
+                continue
+            taken: set[ClusterName] = {there.cluster}
+            for mirror, cluster in mirrors_of(action, sent):
+                target = plan.targets.get(cluster)
+                if target is None or isinstance(target.cluster.policy, OriginalDestination):
+                    continue
+                both = _clusters(action, here, also(part, mirror.portion))
+                chance = goes_on * served * sum(share for one, share in both if one is chosen)
+                alone = Forward((WeightedCluster(cluster),))
+                parts = [one.view for one in target.asked(state, alone, alone.clusters[0])]
+                for share, endpoint, remembers in _of_parts(parts, Odds(state, None, long_run)):
+                    if remembers and not long_run and cluster in taken:
+                        raise InexactError(
+                            f"copies to `{cluster}` depend on what the request itself leaves behind there"
+                        )
+                    if endpoint is not None and chance * share:
+                        where = (cluster, endpoint.key)
+                        found[where] = found.get(where, Fraction(0)) + chance * share
+                taken.add(cluster)
+    return found
 
 
 def _key(action: Forward, request: Request) -> int | None:

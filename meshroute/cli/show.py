@@ -16,8 +16,9 @@ from rich.table import Table
 
 from meshroute.analysis.moved import Moved
 from meshroute.cli import words
-from meshroute.decision import Decision, Failed
+from meshroute.decision import Decision, Failed, timeout_of
 from meshroute.diagnostics import Diagnostic, Severity, render
+from meshroute.names import unwire
 from meshroute.request import Request
 from meshroute.shares import Shares
 
@@ -61,7 +62,16 @@ def print_decision(to: Console, decision: Decision) -> None:
         facts.append(("subset", decision.subset))
     if decision.cluster:
         facts.append(("cluster", decision.cluster))
-    facts.extend(("answer", f"{name}: {value}") for name, value in decision.response_headers)
+    if decision.delay:
+        facts.append(("delay", f"{decision.delay} ms"))
+    for copy in decision.mirrors:
+        where = copy.endpoint.workload or copy.endpoint.key
+        facts.append(("copy", f"{where} in {copy.cluster}, as {unwire(copy.request.authority + copy.request.path)}"))
+    if timeout := timeout_of(decision.action):
+        facts.append(("timeout", f"{timeout} ms"))
+    facts.extend(("answer", f"{name}: {unwire(value)}") for name, value in decision.response_headers)
+    facts.extend(("changes", words.change(level)) for level in decision.edits.levels)
+    facts.extend(("sets", f"{name}: {unwire(value)}") for name, value in decision.edits.lines)
     for name, value in facts:
         to.print(f"  [dim]{name:<8}[/] {escape(value)}", soft_wrap=True)
     if decision.trace:

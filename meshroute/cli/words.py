@@ -13,6 +13,7 @@ from meshroute.decision import Decision, Failed, Forwarded, Outcome, Redirected,
 from meshroute.names import unwire
 from meshroute.table import (
     Absent,
+    Append,
     Between,
     Contains,
     Exact,
@@ -22,6 +23,7 @@ from meshroute.table import (
     HashOnQuery,
     HashOnSourceIp,
     HashPolicy,
+    HeaderChanges,
     HeaderMatch,
     PathMatch,
     Pattern,
@@ -80,6 +82,10 @@ FLAGS = {
     "NR": "no route found",
     "NC": "no such cluster",
     "UH": "no healthy upstream",
+    "FI": "a fault aborts it",
+    "DI,FI": "a fault delays and aborts it",
+    "DI,NC": "delayed by a fault, no such cluster",
+    "DI,UH": "delayed by a fault, no healthy upstream",
 }
 """Envoy's response flags, spelt out."""
 
@@ -127,6 +133,14 @@ def fraction(share: Fraction) -> str:
 def percent(share: Fraction) -> str:
     """A share of 100, with two digits behind the point."""
     return f"{float(share * 100):.2f}%"
+
+
+def change(level: HeaderChanges) -> str:
+    """What one level changes about headers."""
+    signs = {Append.APPEND: "+", Append.IF_ABSENT: "+?", Append.OVERWRITE: "=", Append.OVERWRITE_IF_PRESENT: "=?"}
+    parts = [f"- {name}" for name in level.remove]
+    parts += [f"{signs[one.how]} {one.name}: {unwire(one.value)}" for one in level.add]
+    return ", ".join(parts) or "nothing"
 
 
 def rule(ref: RuleRef | None, route: str = "") -> str:

@@ -6,10 +6,11 @@ Errors    an engine raises NotImplementedError for what it does not claim; that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
+from msgspec import structs
 
 import meshroute as mr
 from meshroute.arrive import arrive
@@ -26,6 +27,8 @@ from meshroute.compile.registry import Member
 from meshroute.compile.resolve import covers, most_specific, resolve
 from meshroute.conformance import balancing, seeing
 from meshroute.diagnostics import Diagnostic
+from meshroute.formats import FormatError
+from meshroute.formats import parse as parse_format
 from meshroute.hashing import murmur64, xxhash64
 from meshroute.load import load_text
 from meshroute.manifest.istio import LoadBalancerSettings, LocalityLbSetting, ZoneAwareLbSetting
@@ -43,6 +46,7 @@ from meshroute.table import (
     LocalityWeight,
     OutlierDetection,
     Policy,
+    Retries,
     RingHash,
     RoundRobin,
     Route,
@@ -52,6 +56,7 @@ from meshroute.table import (
     WeightedCluster,
 )
 from meshroute.table.table import without_defaults
+from meshroute.tries import longest_wait
 
 Addresses = Sequence[tuple[str, int, int]]
 """Endpoints as (address, port, weight)."""
@@ -111,6 +116,23 @@ class Meshroute:
             "response_headers": [list(line) for line in decision.response_headers],
             "effects": msgspec.to_builtins(decision.effects),
             "steps": [type(step).__name__ for step in decision.trace],
+            "path": decision.request.path,
+            "authority": decision.request.authority,
+            "sent": _named(decision.request.headers, case["expect"].get("sent", ())),
+            "mirrors": [
+                {"cluster": one.cluster, "endpoint": str(one.endpoint.key), "authority": one.request.authority}
+                for one in decision.mirrors
+            ],
+            "delay": decision.delay,
+            "answer": _named(
+                decision.answer(
+                    [(name, value) for name, value in case.get("upstream", {}).get("headers", ())],
+                    case.get("upstream", {}).get("status", 200),
+                )
+                if outcome["type"] == "forwarded"
+                else decision.response_headers,
+                case["expect"].get("answer", ()),
+            ),
         }
 
     def diagnose(self, texts: Texts, given: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -220,6 +242,62 @@ def _arrived(arrival: Mapping[str, Any], request: Mapping[str, Any], port: int =
         "source_ip": found.source_ip,
         "headers": [list(line) for line in found.headers],
     }
+
+
+def _named(lines: Sequence[tuple[str, str]], names: Iterable[str]) -> dict[str, list[str]]:
+    """Of header lines, the values of the names that are asked for."""
+    return {name: [value for one, value in lines if one == name] for name in names}
+
+
+def _sending(
+    table: Mapping[str, Any],
+    url: str,
+    answers: Sequence[int | str],
+    headers: Sequence[tuple[str, str]] = (),
+    stream: int = 0,
+) -> dict[str, Any]:
+    """A request with all its tries, of which the upstream ends one after the other so, the last one for all that
+    follow: a status, a status with header lines behind `|`, or a failure."""
+    session = _Pinned(mr.Router(mr.RoutingTable.from_json(msgspec.json.encode(table))), stream)
+    left = list(answers)
+
+    def upstream(_: mr.Decision) -> int | mr.Reply | mr.Failure:
+        now = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(now, int):
+            return now
+        status, *lines = now.split("|")
+        if not status.isdigit():
+            return mr.Failure(status)
+        return mr.Reply(int(status), tuple((name, value) for name, _, value in (one.partition(": ") for one in lines)))
+
+    end = session.send(mr.Request.of("GET", url, [(name, value) for name, value in headers]), upstream)
+    return {"status": end.status, "flags": end.flags, "clusters": [one.cluster for one in end.tries]}
+
+
+class _Pinned(mr.Session):
+    """A session in which every try draws the same `stream`."""
+
+    def __init__(self, router: mr.Router, stream: int) -> None:
+        super().__init__(router)
+        self._stream = stream
+
+    def _draws(self) -> mr.Draws:
+        return structs.replace(super()._draws(), given={"stream": self._stream})
+
+
+def _is_format(text: str) -> bool:
+    try:
+        parse_format(text)
+    except FormatError:
+        return False
+    return True
+
+
+def _mirrored(table: Mapping[str, Any], url: str) -> list[list[Any]]:
+    """How many copies go where, on average: cluster, endpoint, and a fraction as text."""
+    router = mr.Router(mr.RoutingTable.from_json(msgspec.json.encode(table)))
+    found = router.shares(mr.Request.of("GET", url)).by_mirror
+    return [[cluster, endpoint, str(share)] for (cluster, endpoint), share in found.items()]
 
 
 def _key(
@@ -493,6 +571,12 @@ _FUNCTIONS: Mapping[str, Any] = {
     "outlier": _outlier,
     "success_rate_limit": outlier.success_rate_limit,
     "re2_full_match": _full_match,
+    "send": _sending,
+    "is_format": _is_format,
+    "longest_wait": lambda number, base=25, most=0: longest_wait(
+        Retries(("5xx",), base_interval=base, max_interval=most), number
+    ),
+    "mirrored": _mirrored,
     "re2_replace": lambda pattern, substitution, text: compile_rewrite(pattern, substitution).all_in(text),
     **balancing.FUNCTIONS,
     **seeing.FUNCTIONS,
