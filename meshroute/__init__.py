@@ -24,7 +24,7 @@ from meshroute.analysis.moved import Moved, MovedError, find_cluster, moved
 from meshroute.balance.bounded import InexactError
 from meshroute.balance.outlier import Event
 from meshroute.compile.envoy import from_envoy
-from meshroute.compile.viewpoint import Gateway, MeshConfig, Sidecar
+from meshroute.compile.viewpoint import Gateway, MeshConfig, Sidecar, Waypoint
 from meshroute.connection import Connected, Connection
 from meshroute.decision import Decision, Failed, Forwarded, Outcome, Redirected, Responded
 from meshroute.diagnostics import Code, Diagnostic, ManifestError, Severity, SourceRef
@@ -74,6 +74,7 @@ __all__ = [
     "State",
     "StateError",
     "TableError",
+    "Waypoint",
     "find_cluster",
     "from_envoy",
     "load",

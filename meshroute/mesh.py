@@ -20,7 +20,8 @@ from meshroute.compile.gateway import gateway_table
 from meshroute.compile.istio import sidecar_table
 from meshroute.compile.registry import build
 from meshroute.compile.viewpoint import Gateway as AtTheEdge
-from meshroute.compile.viewpoint import MeshConfig, Sidecar
+from meshroute.compile.viewpoint import MeshConfig, Sidecar, Waypoint
+from meshroute.compile.waypoint import waypoint_table
 from meshroute.diagnostics import Diagnostic, ManifestError, Severity, in_order
 from meshroute.load import load_paths, load_text
 from meshroute.manifest import Resource
@@ -105,7 +106,7 @@ class Mesh:
             raise ManifestError(self.diagnostics)
         self._routers: dict[tuple[object, ...], Router] = {}
 
-    def router(self, viewpoint: Sidecar | AtTheEdge = _DEFAULT_SIDECAR) -> Router:
+    def router(self, viewpoint: Sidecar | AtTheEdge | Waypoint = _DEFAULT_SIDECAR) -> Router:
         """What the proxy at this viewpoint would do; without one, a sidecar in namespace `default` without labels.
 
         Raises ValueError for a Gateway that is not there.
@@ -116,8 +117,10 @@ class Mesh:
             router = self._routers[key] = Router(self.table(viewpoint))
         return router
 
-    def table(self, viewpoint: Sidecar | AtTheEdge = _DEFAULT_SIDECAR) -> RoutingTable:
+    def table(self, viewpoint: Sidecar | AtTheEdge | Waypoint = _DEFAULT_SIDECAR) -> RoutingTable:
         """What the proxy at this viewpoint executes, as a value. Raises ValueError for a Gateway that is not there."""
+        if isinstance(viewpoint, Waypoint):
+            return waypoint_table(self._registry, self._virtual_services, self._rules, viewpoint, self.config)
         if isinstance(viewpoint, AtTheEdge):
             return gateway_table(
                 self._registry, self._virtual_services, self._gateways, self._rules, viewpoint, self.config

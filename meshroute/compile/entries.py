@@ -20,7 +20,16 @@ import msgspec
 from meshroute.compile import topology
 from meshroute.compile.pods import Workload
 from meshroute.compile.resolve import is_subset_of
-from meshroute.compile.service import LONG_AGO, Member, Port, Protocol, Reach, RegisteredService, Surroundings
+from meshroute.compile.service import (
+    LONG_AGO,
+    Member,
+    Port,
+    Protocol,
+    Reach,
+    RegisteredService,
+    Surroundings,
+    waypoint_of,
+)
 from meshroute.compile.topology import NETWORK, Place
 from meshroute.manifest.istio_services import EntryPort, Resolution, ServiceEntry, WorkloadEntry, WorkloadEntrySpec
 from meshroute.manifest.kubernetes import TrafficDistribution
@@ -257,6 +266,7 @@ def _service(
             sorted(spec.workload_selector.labels.items()) if spec.workload_selector is not None else [],
             sorted(set(spec.export_to)),
         ),
+        waypoint=waypoint_of(entry.metadata.labels, surroundings.labels.get(entry.namespace, {}), entry.namespace),
     )
 
 

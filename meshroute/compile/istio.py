@@ -123,22 +123,25 @@ class ProxyView:
         """
         services = sorted(self.scope.services.values(), key=lambda one: (one.namespace, one.name))
         for service in services:
-            if service.reach is Reach.ALIAS:
+            if service.reach is not Reach.ALIAS:
+                yield from self.clusters_of(service)
+
+    def clusters_of(self, service: RegisteredService) -> Iterator[Cluster]:
+        """The clusters of one service."""
+        effective = self.effective(service.host)
+        by_request = service.reach is Reach.BY_REQUEST and is_wild(service.host)
+        for port in service.ports:
+            members: Sequence[Member] = service.members[port.number]
+            if service.node_local:
+                members = [one for one in members if one.node == self.viewpoint.node]
+            if service.reach.by_name and not members:
                 continue
-            effective = self.effective(service.host)
-            by_request = service.reach is Reach.BY_REQUEST and is_wild(service.host)
-            for port in service.ports:
-                members: Sequence[Member] = service.members[port.number]
-                if service.node_local:
-                    members = [one for one in members if one.node == self.viewpoint.node]
-                if service.reach.by_name and not members:
+            for subset in ("", *(() if by_request else effective.subsets)):
+                labels = effective.subsets[subset].labels if subset else {}
+                chosen = [one for one in members if is_subset_of(labels, one.labels)]
+                if service.reach.by_name and not chosen and not _passes_through(effective, subset):
                     continue
-                for subset in ("", *(() if by_request else effective.subsets)):
-                    labels = effective.subsets[subset].labels if subset else {}
-                    chosen = [one for one in members if is_subset_of(labels, one.labels)]
-                    if service.reach.by_name and not chosen and not _passes_through(effective, subset):
-                        continue
-                    yield self._cluster(service, port.number, subset, chosen)
+                yield self._cluster(service, port.number, subset, chosen)
 
     def _cluster(self, service: RegisteredService, port: int, subset: str, members: Sequence[Member]) -> Cluster:
         """One cluster. Where a panic may come, endpoints that are not ready are left out, so that it finds none."""

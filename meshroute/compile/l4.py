@@ -17,7 +17,7 @@ from meshroute.compile.routes import Asker, cluster_name, port_number, rule_ref
 from meshroute.compile.service import Port, Protocol
 from meshroute.diagnostics import FieldPath
 from meshroute.manifest.istio import L4MatchAttributes, RouteDestination, TLSMatchAttributes, VirtualService
-from meshroute.names import Host, ascii_lower, wire
+from meshroute.names import ClusterName, Host, ascii_lower, wire
 from meshroute.table import Chain, Forward, WeightedCluster
 
 EVERY_NAME: Final = "*"
@@ -32,11 +32,13 @@ class ConnectionRules:
         effective: Callable[[Host], Effective],
         domain: str,
         port_of: Callable[[Host, int], int] = lambda _, port: port,
+        named: Callable[[int, str, str], ClusterName] = cluster_name,
     ) -> None:
         self.asker: Final = asker
         self.effective: Final = effective
         self.domain: Final = domain
         self.port_of: Final = port_of
+        self.named: Final = named
 
     def chains(
         self,
@@ -128,7 +130,7 @@ class ConnectionRules:
         for one in destinations:
             host = resolve(one.destination.host, owner.namespace, self.domain)
             number = port_number(one.destination) or self.port_of(host, port)
-            name = cluster_name(number, one.destination.subset, host)
+            name = self.named(number, one.destination.subset, host)
             if one.weight or not several:
                 clusters.append(WeightedCluster(name, one.weight if several else 1))
         first = destinations[0].destination

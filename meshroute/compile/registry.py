@@ -28,6 +28,7 @@ from meshroute.compile.service import (
     Registry,
     Surroundings,
     first_of_each,
+    waypoint_of,
 )
 from meshroute.compile.topology import CLUSTER_NAME, Place
 from meshroute.diagnostics import Diagnostic
@@ -97,6 +98,7 @@ def build(
         cluster,
         {one.name: topology.of_node(one.metadata.labels) for one in nodes},
         {one.name: one.metadata.annotations for one in namespaces},
+        {one.name: one.metadata.labels for one in namespaces},
     )
     found, diagnostics = pods.workloads(given, deployments, surroundings.nodes, cluster)
     by_namespace: dict[str, list[Workload]] = {}
@@ -232,6 +234,9 @@ def _register(
         created=service.metadata.creation_timestamp or LONG_AGO,
         export_to=tuple(one.strip() for one in exports.split(",")) if exports else (),
         node_local=spec.internal_traffic_policy is TrafficPolicyScope.LOCAL,
+        waypoint=waypoint_of(
+            service.metadata.labels, surroundings.labels.get(service.namespace, {}), service.namespace
+        ),
     )
 
 

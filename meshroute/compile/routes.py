@@ -91,6 +91,7 @@ class Rules:
         config: MeshConfig,
         concrete: Callable[[Host], Host] = lambda host: host,
         port_of: Callable[[Host, int], int] = lambda _, port: port,
+        named: Callable[[int, str, str], ClusterName] = cluster_name,
     ) -> None:
         self.asker: Final = asker
         self.effective: Final = effective
@@ -100,6 +101,7 @@ class Rules:
         # What an ExternalName service stands for, on this port; DestinationRules go by the name that is written.
         self.concrete: Final = concrete
         self.port_of: Final = port_of
+        self.named: Final = named
 
     def routes(self, virtual_service: VirtualService, port: int, *, tls: bool = False) -> tuple[Route, ...]:
         """The rules of a VirtualService as routes, up to the first that takes everything."""
@@ -207,7 +209,7 @@ class Rules:
         """The service that a destination means, and its cluster."""
         host = resolve(destination.host, owner.namespace, self.domain)
         number = port_number(destination) or self.port_of(host, port)
-        return host, cluster_name(number, destination.subset, self.concrete(host))
+        return host, self.named(number, destination.subset, self.concrete(host))
 
 
 def _level(changes: HeaderChanges) -> tuple[HeaderChanges, ...]:

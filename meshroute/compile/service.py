@@ -86,6 +86,7 @@ class RegisteredService(msgspec.Struct, frozen=True):
     `name` is that of a Kubernetes Service, and the host itself of a ServiceEntry's. `external_name` is what an
     ExternalName service stands for, `aliases` the hosts of those that stand for this one. `node_local`: clients are
     given the endpoints on their own node alone. `likeness` has to be equal for two services of a host to be joined.
+    `waypoint` is the `namespace/name` of the proxy that its clients are led through, empty for none.
     """
 
     host: Host
@@ -105,6 +106,7 @@ class RegisteredService(msgspec.Struct, frozen=True):
     aliases: tuple[Host, ...] = ()
     node_local: bool = False
     likeness: tuple[object, ...] = ()
+    waypoint: str = ""
 
     def port(self, number: int) -> Port | None:
         """The port of that number, None where the service has none."""
@@ -128,13 +130,28 @@ class Registry(msgspec.Struct, frozen=True):
     everything: tuple[RegisteredService, ...] = ()
 
 
+WAYPOINT_LABEL: Final = "istio.io/use-waypoint"
+WAYPOINT_NAMESPACE_LABEL: Final = "istio.io/use-waypoint-namespace"
+"""On a Service or ServiceEntry, or else on its Namespace: which waypoint; `none` is none."""
+
+
+def waypoint_of(labels: Mapping[str, str], inherited: Mapping[str, str], namespace: str) -> str:
+    """The waypoint that labels name, else those of the namespace; empty for none."""
+    for said in (labels, inherited):
+        if (name := said.get(WAYPOINT_LABEL)) is not None:
+            return "" if name == "none" else f"{said.get(WAYPOINT_NAMESPACE_LABEL, namespace)}/{name}"
+    return ""
+
+
 class Surroundings(msgspec.Struct, frozen=True):
-    """What registering a service needs to know beside it: the localities of nodes, the annotations of namespaces."""
+    """What registering a service needs to know beside it: the localities of nodes, the annotations and labels of
+    namespaces."""
 
     domain: str
     cluster: str
     nodes: Mapping[str, str]
     annotations: Mapping[str, Mapping[str, str]]
+    labels: Mapping[str, Mapping[str, str]]
 
 
 def first_of_each(services: Iterable[RegisteredService]) -> dict[Host, RegisteredService]:

@@ -50,6 +50,20 @@ class Gateway(msgspec.Struct, frozen=True):
     locality: str = ""
 
 
+class Waypoint(msgspec.Struct, frozen=True):
+    """The proxy of an ambient mesh that clients of some services are led through: `namespace/name`, or a name in
+    namespace `default`. The label `istio.io/use-waypoint` of Services, ServiceEntries and Namespaces says whose it is.
+    """
+
+    name: str
+    locality: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """`namespace/name`."""
+        return self.name if "/" in self.name else f"{DEFAULT_NAMESPACE}/{self.name}"
+
+
 class PathNormalization(StrEnum):
     """How much paths are put in order before anything compares them."""
 

@@ -22,10 +22,12 @@ from meshroute.table import Forward
 NOBODY: Final[Mapping[str, Any]] = {}
 
 
-def client_of(given: Mapping[str, Any]) -> mr.Sidecar | mr.Gateway:
+def client_of(given: Mapping[str, Any]) -> mr.Sidecar | mr.Gateway | mr.Waypoint:
     """A viewpoint from its JSON form: a sidecar, or with `gateway` the proxy that serves that one."""
     if "gateway" in given:
         return mr.Gateway(given["gateway"], **{name: one for name, one in given.items() if name != "gateway"})
+    if "waypoint" in given:
+        return mr.Waypoint(given["waypoint"], given.get("locality", ""))
     families = given.get("families")
     return mr.Sidecar(**{**given, "families": tuple(families)} if families is not None else given)
 
