@@ -287,12 +287,17 @@ def _drawn(table: RoutingTable) -> bool:
     return any(one is not None and 0 < one.numerator < one.denominator for one in portions)
 
 
+_WITH_AN_UPSTREAM: Final = ("change/", "cors/", "fault/", "mirror/", "retry/", "route/named", "route/numbers")
+"""Vectors about what upstreams see, or what proxies draw where nothing is said: test_deeds.py asks for such things."""
+
+
 def replayed() -> list[Replayed]:
     """Every case of the decision vectors that a proxy can be asked: there is a listener, and nothing is said that it
     would have to be told otherwise: where a connection comes from, what filters note, who was put aside before."""
     found = []
     for vector in load_vectors(SPEC / "vectors"):
-        if vector.kind == "decision" and "envoy" not in vector.given:  # which is what Envoy said to it
+        elsewhere = "envoy" in vector.given or vector.name.startswith(_WITH_AN_UPSTREAM)
+        if vector.kind == "decision" and not elsewhere:  # of its own configuration Envoy has said it before
             table = named(Meshroute()._router(vector.texts(vector.given), vector.given).table)  # as the kit asks it
             cases = [Replayed(f"{vector.name}: {case['case']}", table, case) for case in vector.when]
             if _drawn(table):
