@@ -77,7 +77,8 @@ class Request(msgspec.Struct, frozen=True, eq=False):
 
     `plain_path`, `query`, `fields` and `own_headers` are derived: the path without its query, the query (None without
     `?`), the values of each header by lower-case name, `:method`, `:scheme`, `:authority`, `:path`, `host` and
-    `x-forwarded-proto` among them, and whether there is a header that the proxy has a hand in (`OWN_HEADERS`).
+    `x-forwarded-proto` among them, and whether there is a header that the proxy has a hand in (`OWN_HEADERS`), or a
+    `*`.
     """
 
     method: str
@@ -130,7 +131,7 @@ class Request(msgspec.Struct, frozen=True, eq=False):
         for name, value in (
             ("path", path),
             ("fragment", self.fragment or bool(cut)),
-            ("own_headers", not OWN_HEADERS.isdisjoint(names)),
+            ("own_headers", path == "*" or not OWN_HEADERS.isdisjoint(names)),
             ("headers", lines),
             ("port", self.port or _port_of(authority) or DEFAULT_PORTS[self.scheme]),
             ("plain_path", plain),

@@ -235,6 +235,7 @@ _SAID_TO_OTHERS: Final = (
     "virtual_clusters",
 )
 """Fields that decide nothing about where a request goes or what it is turned into."""
+_ANY_TEXT: Final = Pattern("(?s).*")
 _AT_LEAST_ONE: Final = "failed validation: value must contain at least 1 item(s)"
 
 
@@ -287,12 +288,13 @@ class _Reader:
         if retries is not None:
             level = level._replace(retries=self._retries(retries))
         tree = host.message("matcher")
-        if tree is not None and host.has("routes"):
+        routes = host.messages("routes")
+        if tree is not None and routes:
             raise TableError(f"{host.where}: cannot set both matcher and routes on virtual host")
         found = VirtualHost(
             name,
             tuple(domains),
-            tuple(self._route(one, level) for one in host.messages("routes")),
+            tuple(self._route(one, level) for one in routes),
             host.choice("require_tls", _REQUIRE_TLS, "NONE"),
             None if tree is None else self._matcher(tree, level),
         )
@@ -477,7 +479,7 @@ class _Reader:
         if self._text(some[1].needed("list_match").needed("one_of").needed("string_match")) != text:
             raise either.wrong("value_matchers", "two different texts are not modelled")
         asked.done()
-        return MetadataMatch(source, tuple(keys), text, invert)
+        return MetadataMatch(source, tuple(keys), Present() if text == _ANY_TEXT else text, invert)
 
     def _fraction(self, said: Message | None) -> Portion | None:
         """A RuntimeFractionalPercent: the number of its runtime key counts of a hundred, whatever the default is of."""

@@ -62,7 +62,7 @@ def compare(engine: Engine, vector: Vector, case: dict[str, Any]) -> Iterator[Fa
         answer = engine.decide(vector.texts(vector.given), vector.given, case)
         got = {field: answer.get(field) for field in expected}
         if "upstream" in expected:  # what is listed of it
-            got["upstream"] = _listed(expected["upstream"], answer["upstream"])
+            got["upstream"] = _listed(expected["upstream"], answer.get("upstream", {}))
     elif vector.kind == "diagnostics":
         said = engine.diagnose(vector.texts(case["given"]), case["given"])
         got = [_like(one, said[number]) for number, one in enumerate(expected[: len(said)])] + list(
@@ -80,7 +80,7 @@ def _listed(expected: dict[str, Any], said: Any) -> dict[str, Any]:
     values."""
     got = {field: said.get(field) for field in expected}
     if "headers" in expected:
-        got["headers"] = {name: said["headers"].get(name, []) for name in expected["headers"]}
+        got["headers"] = {name: said.get("headers", {}).get(name, []) for name in expected["headers"]}
     return got
 
 

@@ -357,6 +357,11 @@ def _anywhere(table: RoutingTable) -> RoutingTable:
     return replace(table, clusters=clusters, locality="", local_cluster=ClusterName(""))
 
 
+def tellable(table: RoutingTable) -> RoutingTable:
+    """The table with what can be written as configuration and asked for more than once."""
+    return _told(_writable(table))
+
+
 def _told(table: RoutingTable) -> RoutingTable:
     """The table with what one proxy can be told for all of them, and what it can be asked for more than once: portions
     of nothing or of everything, because the draw is its own."""

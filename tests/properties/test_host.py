@@ -20,9 +20,26 @@ from meshroute.manifest.istio import (
     VirtualServiceSpec,
 )
 from meshroute.manifest.kubernetes import ServicePort, ServiceSpec
-from meshroute.match.index import HostIndex
-from meshroute.match.scan import find_host
-from meshroute.table import Exact, Listener, Respond, Route, RouteMatch, VirtualHost
+from meshroute.match.index import HostIndex, Tree
+from meshroute.match.scan import find_host, host_of_request, reached
+from meshroute.table import (
+    Choice,
+    Exact,
+    ExactMap,
+    HeaderIs,
+    Listener,
+    Matcher,
+    Not,
+    Ordered,
+    Prefix,
+    PrefixMap,
+    RequireTls,
+    Respond,
+    Route,
+    RouteMatch,
+    VirtualHost,
+)
+from tests.strategies import tables as small
 from tests.strategies.manifests import (
     NAMES,
     NAMESPACES,
@@ -558,3 +575,81 @@ class TestHost7Unknown:
         every = virtual_service("vs", "shop", ("*.cluster.local",))
         assert answered_by(ask([service("web"), every], "a.cluster.local")) is None
         assert answered_by(ask([service("web"), every], "web")) == "shop/vs"
+
+
+class TestHost11HostHeader:
+    """HOST-11: a header's first value is looked up in the place of the authority."""
+
+    @given(
+        st.lists(st.sampled_from(("a", "b", "*", "*.b", "a.*")), unique=True, min_size=1),
+        st.lists(st.sampled_from(("a", "B", "x.b", "a.x", "c")), max_size=2),
+    )
+    def test_as_if_it_were_the_authority(self, domains: list[str], sent: list[str]) -> None:
+        """Without the header nothing is found, but where there is nothing but `*`."""
+        virtual_hosts = tuple(VirtualHost(domain, (domain,), ()) for domain in domains)
+        by_header = Listener(80, virtual_hosts, host_header="x-host")
+        request = mr.Request("GET", "a", "/", tuple(("x-host", value) for value in sent))
+        found, fast = host_of_request(by_header, request), HostIndex(by_header).of(request)
+        assert (found[1] if found else None) == (fast.domain if fast else None)
+        if sent:
+            assert found == find_host(Listener(80, virtual_hosts), sent[0])
+        else:
+            assert (found is not None) == (domains == ["*"])
+
+
+class TestHost12Tls:
+    """HOST-12: requests that did not come by TLS are sent there."""
+
+    @given(
+        st.sampled_from(RequireTls),
+        st.sampled_from((None, "http", "https", "HTTPS", "https,http")),
+        st.sampled_from(("h", "h:80", "[::1]:8080")),
+        st.sampled_from(("/", "/p?q=1")),
+    )
+    def test_with_the_authority_and_path_as_they_are(
+        self, which: RequireTls, proto: str | None, authority: str, path: str
+    ) -> None:
+        """Before any route is asked; a request that says that it is internal is not."""
+        host = VirtualHost("h", ("*",), (Route(RouteMatch(), Respond(200)),), which)
+        lines = (("x-envoy-internal", "true"), *((("x-forwarded-proto", proto),) if proto is not None else ()))
+        router = mr.Router(mr.RoutingTable((Listener(80, (host,)),), ()))
+        outcome = router.decide(mr.Request("GET", authority, path, lines, port=80)).outcome
+        if which is RequireTls.NONE or proto == "https":
+            assert outcome == mr.Responded(200)
+        else:
+            assert outcome == mr.Redirected(301, f"https://{authority}{path}")
+
+
+class TestHost13Matchers:
+    """HOST-13: a matcher leads to routes."""
+
+    @given(small.matchers(small.routes()), small.requests())
+    def test_the_fast_walk_is_the_plain_one(self, matcher: Matcher, request: mr.Request) -> None:
+        """It ends at the same routes, or nowhere."""
+        slow, fast = reached(matcher, request), Tree(matcher, False).routes(request)
+        assert (slow.routes if slow is not None else None) == (fast.routes if fast is not None else None)
+
+    @given(
+        st.lists(st.sampled_from(("", "/", "/v", "/v2", "/v2/x")), unique=True, min_size=1),
+        st.sampled_from(small.PATHS),
+    )
+    def test_the_longest_key_that_leads_somewhere(self, keys: list[str], path: str) -> None:
+        """A branch that leads nowhere is passed over; routes that do not match are not."""
+        nowhere: Matcher = ExactMap("x", {"never": Choice(())})
+        led: dict[str, Matcher] = {
+            key: nowhere if key == "/v2" else Choice((Route(RouteMatch(Exact("/no")), Respond(200), key),))
+            for key in keys
+        }
+        found = reached(PrefixMap(":path", led, None), mr.Request("GET", "h", path))
+        fitting = [key for key in keys if path.startswith(key) and key != "/v2"]
+        assert (found.routes[0].name if found is not None else None) == max(fitting, key=len, default=None)
+
+    @given(small.requests())
+    def test_lines_are_joined(self, request: mr.Request) -> None:
+        """A map of the whole value finds them with commas between them; a header that is not sent is nothing."""
+        lines = request.fields.get("x-user")
+        value = ",".join(lines) if lines is not None else "never"
+        found = reached(ExactMap("x-user", {value: Choice(())}), request)
+        assert (found is not None) == (lines is not None)
+        gone = Ordered(((Not(HeaderIs("x-user", Prefix(""))), Choice(())),))
+        assert (reached(gone, request) is not None) == (lines is None)

@@ -4,24 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from meshroute import Draws, Request
 from meshroute.match.index import HostIndex, RouteIndex
 from meshroute.match.scan import find_host, first_failure, first_match
+from meshroute.match.template import shape_of
 from meshroute.names import ascii_lower
 from meshroute.table import (
+    Absent,
+    Between,
+    Contains,
+    CookieMatch,
     Exact,
     HeaderMatch,
     Listener,
+    MetadataMatch,
+    PathMatch,
     Pattern,
+    Portion,
     Prefix,
     Present,
     QueryMatch,
     Respond,
     Route,
     RouteMatch,
+    Segments,
+    Suffix,
+    TableError,
+    Template,
+    TextMatch,
+    Tunnel,
     VirtualHost,
 )
 from tests.strategies.tables import (
@@ -32,12 +47,17 @@ from tests.strategies.tables import (
     U64,
     any_requests,
     path_matches,
+    portions,
     requests,
     route_matches,
     routes,
+    text_matches,
     values,
 )
 
+paths_of_segments = st.lists(st.sampled_from(("v2", "V2", "v2x", "deep", "", "a", "x")), min_size=1, max_size=4).map(
+    lambda some: "/" + "/".join(some)
+)
 many_routes = st.lists(routes(), max_size=30)
 
 
@@ -266,3 +286,193 @@ class TestHostTwins:
         for asked in (authority, authority.upper(), authority + ":80", "z" + authority):
             slow, fast = find_host(listener, asked), HostIndex(listener).find(asked)
             assert (slow[1] if slow else None) == (fast.domain if fast else None)
+
+
+class TestMatch14Segments:
+    """MATCH-14: segments are a path or what goes on with a slash behind it."""
+
+    @given(st.sampled_from(("/v2", "/V2", "/v2/deep", "/a")), paths_of_segments, st.booleans())
+    def test_by_splitting_at_slashes(self, wanted: str, path: str, fold: bool) -> None:
+        """A prefix of the list of segments."""
+        have, want = (ascii_lower(one) if fold else one for one in (path, wanted))
+        ours, theirs = have.split("/"), want.split("/")
+        assert holds(RouteMatch(Segments(wanted, fold)), Request("GET", "h", path)) == (ours[: len(theirs)] == theirs)
+
+
+class TestMatch15PartsAndNumbers:
+    """MATCH-15: a text by its end, by what is in it, and as a number."""
+
+    @given(values, values.filter(bool), st.booleans())
+    def test_ends_and_parts(self, sent: str, wanted: str, fold: bool) -> None:
+        """As Python's own methods have it, of folded text."""
+        request = Request("GET", "h", "/", (("x", sent),))
+        have, want = (ascii_lower(one) if fold else one for one in (sent, wanted))
+        for kind, expected in ((Suffix, have.endswith(want)), (Contains, want in have)):
+            asked = RouteMatch(headers=(HeaderMatch("x", kind(wanted, fold)),))
+            assert holds(asked, request) == expected
+
+    @given(st.integers(-(2**64), 2**64) | st.integers(-3, 3), st.integers(-3, 3), st.integers(-3, 3), st.booleans())
+    def test_numbers_of_64_bits(self, number: int, start: int, end: int, zeros: bool) -> None:
+        """Written in any way that is a whole number in decimal."""
+        sign, digits = ("-" if number < 0 else "+" if zeros else ""), str(abs(number))
+        request = Request("GET", "h", "/", (("x", sign + "0" * zeros + digits),))
+        expected = start <= number < end and -(2**63) <= number < 2**63
+        assert holds(RouteMatch(headers=(HeaderMatch("x", Between(start, end)),)), request) == expected
+
+    @given(st.sampled_from(("", "1.0", "0x1", "1x", "1 1", "+", "--1", "1e0")))
+    def test_nothing_else_is_a_number(self, text: str) -> None:
+        """However wide the range."""
+        asked = RouteMatch(headers=(HeaderMatch("x", Between(-(2**63), 2**63 - 1)),))
+        assert not holds(asked, Request("GET", "h", "/", (("x", text),)))
+
+
+class TestMatch16Joined:
+    """MATCH-16: a joined condition looks at all lines as one value."""
+
+    @given(st.lists(values, max_size=3), text_matches(), st.booleans(), st.booleans())
+    def test_as_one_line_with_commas(self, lines: list[str], wanted: TextMatch, invert: bool, empty: bool) -> None:
+        """It says of the lines what a plain condition says of that one line."""
+        joined = RouteMatch(headers=(HeaderMatch("x", wanted, invert, empty, joined=True),))
+        plain = RouteMatch(headers=(HeaderMatch("x", wanted, invert, empty),))
+        many = Request("GET", "h", "/", tuple(("x", line) for line in lines))
+        one = Request("GET", "h", "/", (("x", ",".join(lines)),) if lines else ())
+        assert holds(joined, many) == holds(plain, one)
+
+
+class TestMatch17Templates:
+    """MATCH-17: templates take paths of their shape."""
+
+    @given(
+        st.lists(st.sampled_from(("*", "{a}", "{b=*}", "v2", "x")), min_size=1, max_size=4, unique=True),
+        paths_of_segments,
+    )
+    def test_segment_by_segment(self, shape: list[str], path: str) -> None:
+        """A star takes a segment that is not empty, a literal itself."""
+        segments = path[1:].split("/")
+        expected = len(shape) == len(segments) and all(
+            one == said if one in ("v2", "x") else said != "" for one, said in zip(shape, segments, strict=True)
+        )
+        assert holds(RouteMatch(Template("/" + "/".join(shape))), Request("GET", "h", path)) == expected
+
+    @given(st.sampled_from(("/**", "/{a=**}")), paths_of_segments)
+    def test_two_stars_take_everything(self, template: str, path: str) -> None:
+        """The empty rest too."""
+        assert holds(RouteMatch(Template(template)), Request("GET", "h", path))
+
+    @given(st.sampled_from('"<>[]^`{|}\\'), st.sampled_from(("/*", "/**", "/{a}")))
+    def test_characters_that_no_literal_has_are_never_met(self, letter: str, template: str) -> None:
+        """They must be escaped."""
+        assert not holds(RouteMatch(Template(template)), Request("GET", "h", f"/a{letter}"))
+        assert holds(RouteMatch(Template(template)), Request("GET", "h", "/a%7C"))
+
+    @given(
+        st.sampled_from(("", "a", "/{", "/{}", "/{1}", "/{a}{b}", "/{a}-{b}", "/**/*", "/{a}/{a}", "//", "/*x/y", "/é"))
+    )
+    def test_what_is_no_template_is_refused(self, template: str) -> None:
+        """With the name of what is wrong."""
+        with pytest.raises(TableError, match="template"):
+            shape_of(template)
+
+
+class TestMatch18Tunnels:
+    """MATCH-18: a tunnel takes CONNECT, and nothing else takes CONNECT."""
+
+    @given(any_requests(), path_matches())
+    def test_exactly_one_of_the_two(self, request: Request, wanted: PathMatch) -> None:
+        """Whatever the path of the other condition."""
+        tunnel = request.method == "CONNECT"
+        assert holds(RouteMatch(Tunnel()), request) == tunnel
+        if tunnel and not isinstance(wanted, Tunnel):
+            assert not holds(RouteMatch(wanted), request)
+
+
+class TestMatch19CookieConditions:
+    """MATCH-19: the first cookie of the name counts; inverted, a missing one does."""
+
+    @given(st.lists(st.tuples(st.sampled_from("ab"), values), max_size=4), values, st.integers(0, 4))
+    def test_the_first_value(self, cookies: list[tuple[str, str]], wanted: str, cut: int) -> None:
+        """However the cookies are divided into lines."""
+        said = [f"{name}={value}" for name, value in cookies]
+        lines = [("cookie", "; ".join(part)) for part in (said[:cut], said[cut:]) if part]
+        first = next((value for name, value in cookies if name == "a"), None)
+        request = Request("GET", "h", "/", tuple(lines))
+        for invert in (False, True):
+            asked = RouteMatch(cookies=(CookieMatch("a", Exact(wanted), invert),))
+            assert holds(asked, request) == ((first == wanted) != invert)
+
+
+class TestMatch20Metadata:
+    """MATCH-20: a text where the path leads, or a list with such a text."""
+
+    @given(st.sampled_from(("a", "b", ["a"], ["b", "a"], ["b"], [], 3, {"a": "a"}, None)), st.booleans())
+    def test_texts_and_lists(self, noted: object, invert: bool) -> None:
+        """Nothing else satisfies anything."""
+        expected = noted == "a" or (isinstance(noted, list) and "a" in noted)
+        asked = RouteMatch(metadata=(MetadataMatch("jwt", ("x", "y"), Exact("a"), invert),))
+        request = Request("GET", "h", "/", metadata={"jwt": {"x": {"y": noted}}})
+        assert holds(asked, request) == (expected != invert)
+        others: list[dict[str, object]] = [{}, {"jwt": {}}, {"jwt": {"x": "y"}}, {"other": {"x": {"y": "a"}}}]
+        for elsewhere in others:
+            assert holds(asked, Request("GET", "h", "/", metadata=elsewhere)) == invert
+
+
+class TestMatch21Grpc:
+    """MATCH-21: gRPC by its content type."""
+
+    @given(
+        st.sampled_from(("application/grpc", "application/GRPC", "")), st.sampled_from(("", "+", "+x", ";x", "-web"))
+    )
+    def test_by_the_whole_name(self, start: str, rest: str) -> None:
+        """With nothing or a plus behind it."""
+        request = Request("POST", "h", "/", (("content-type", start + rest),))
+        expected = start == "application/grpc" and (not rest or rest.startswith("+"))
+        assert holds(RouteMatch(grpc=True), request) == expected
+        assert not holds(RouteMatch(grpc=True), Request("CONNECT", "h", "", request.headers))
+
+
+class TestMatch22Portions:
+    """MATCH-22: a portion takes draws by their remainder."""
+
+    @given(portions, U64)
+    def test_a_draw_below_the_numerator(self, portion: Portion, stream: int) -> None:
+        """More than all is all."""
+        expected = int(str(stream)[-len(str(portion.denominator)) + 1 :]) < portion.numerator
+        failure = first_failure(RouteMatch(portion=portion), Request("GET", "h", "/"), stream)
+        assert (failure is None) == expected
+
+    @given(U64)
+    def test_two_halves_are_the_same_half(self, stream: int) -> None:
+        """The second is never met, and the third route has what is left."""
+        table = [route(RouteMatch(portion=Portion(50))), route(RouteMatch(portion=Portion(5000, 10_000)))]
+        hundredth, ten_thousandth = stream % 100 < 50, stream % 10_000 < 5000
+        assert first_match(table[:1] * 2, Request("GET", "h", "/"), stream) == (0 if hundredth else None)
+        expected = 0 if hundredth else 1 if ten_thousandth else None
+        assert first_match(table, Request("GET", "h", "/"), stream) == expected
+
+
+class TestMatch23PathParameters:
+    """MATCH-23: a listener can have parameters left out of paths when they are compared."""
+
+    @given(
+        st.lists(st.tuples(st.sampled_from(("a", "v2", "")), st.sampled_from(("", ";", ";x=1", ";x;y"))), min_size=1)
+    )
+    def test_as_if_they_had_not_been_sent(self, segments: list[tuple[str, str]]) -> None:
+        """For every condition but templates."""
+        sent = "".join(f"/{name}{parameters}" for name, parameters in segments)
+        plain = "".join(f"/{name}" for name, _ in segments)
+        request = Request("GET", "h", sent + "?q;r")
+        for asked in (Exact(plain), Prefix(plain), Pattern(plain), Prefix("/v2"), Exact("/a")):
+            ignored = first_failure(RouteMatch(asked), request, 0, True) is None
+            assert ignored == holds(RouteMatch(asked), Request("GET", "h", plain))
+        whole = RouteMatch(Template("/**"))
+        assert (first_failure(whole, request, 0, True) is None) == holds(whole, request)
+
+
+class TestMatch24AbsentParameters:
+    """MATCH-24: a query parameter can be asked not to be there."""
+
+    @given(requests(), st.sampled_from("kKq"))
+    def test_the_opposite_of_presence(self, request: Request, name: str) -> None:
+        """Exactly one of the two holds."""
+        there, gone = (RouteMatch(query=(QueryMatch(name, value),)) for value in (Present(), Absent()))
+        assert holds(there, request) != holds(gone, request)

@@ -32,6 +32,7 @@ from meshroute.table import (
     LocalityWeight,
     Maglev,
     Policy,
+    Portion,
     RandomChoice,
     RingHash,
     RoundRobin,
@@ -437,3 +438,43 @@ class TestShare5Moved:
         (one, _), (two, _) = self.clusters(Maglev(7), (1, 1)), self.clusters(other, (1, 1))
         with pytest.raises(MovedError, match="only two rings, or two Maglev tables of one size"):
             moved(one, two)
+
+
+class TestShare9Portions:
+    """SHARE-9: portions part the values of the draw that weights go by."""
+
+    @given(
+        st.lists(st.builds(Portion, st.integers(0, 101), st.just(100)), min_size=1, max_size=3),
+        st.lists(st.integers(0, 7), min_size=2, max_size=3).filter(any),
+    )
+    def test_they_are_what_deciding_over_all_remainders_gives(
+        self, portions: list[Portion], weights: list[int]
+    ) -> None:
+        """Each remainder modulo the least common multiple is decided, and weighed by how many draws leave it."""
+        routes = [
+            Route(
+                RouteMatch(portion=portion),
+                Forward(tuple(WeightedCluster(ClusterName(f"{n}.{m}"), weight) for m, weight in enumerate(weights))),
+            )
+            for n, portion in enumerate(portions)
+        ]
+        host = VirtualHost("all", ("*",), tuple(routes))
+        asked = Router(RoutingTable((Listener(80, (host,)),), ()))
+        size = lcm(100, sum(weights))
+        counted: dict[str | None, Fraction] = {}
+        for stream in range(size):
+            decision = asked.decide(REQUEST, draws=Draws.of(given={"stream": stream}))
+            chance = Fraction(draws_with_remainder(stream, size), ALL)
+            counted[decision.cluster] = counted.get(decision.cluster, Fraction(0)) + chance
+        assert dict(asked.shares(REQUEST).by_cluster) == counted
+
+    @given(st.integers(0, 10**6), st.integers(1, 10**6))
+    def test_a_portion_of_a_million(self, numerator: int, weight: int) -> None:
+        """A lone cluster behind it has all of it."""
+        forward = Forward((WeightedCluster(ClusterName("c"), weight),))
+        host = VirtualHost("all", ("*",), (Route(RouteMatch(portion=Portion(numerator, 10**6)), forward),))
+        got = Router(RoutingTable((Listener(80, (host,)),), ())).shares(REQUEST).by_cluster
+        count = sum(draws_with_remainder(r, 10**6) for r in (0, numerator - 1)) if numerator > 1 else None
+        expected = Fraction((ALL // 10**6) * numerator + min(numerator, ALL % 10**6), ALL)
+        assert got.get("c", Fraction(0)) == expected
+        assert count is None or expected > 0

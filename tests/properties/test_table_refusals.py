@@ -286,3 +286,51 @@ class TestTable2Refusals:
 
 def _sick(one: Endpoint) -> Endpoint:
     return Endpoint(one.address, one.port, health=Health.UNHEALTHY, priority=one.priority)
+
+
+class TestTable3Routes:
+    """TABLE-3: what a proxy refuses of routes."""
+
+    @given(st.lists(st.integers(0, 2**32), min_size=1, max_size=3))
+    def test_weights_by_their_sum(self, weights: list[int]) -> None:
+        """From 1 to 2^32 - 1."""
+        table = good()
+        clusters = [{"cluster": "c", "weight": weight} for weight in weights]
+        table["listeners"][0]["virtual_hosts"][0]["routes"][0]["action"]["clusters"] = clusters
+        read = RoutingTable.from_json(json.dumps(table))
+        if 1 <= sum(weights) <= MOST:
+            assert Router(read).table == read
+        else:
+            with pytest.raises(TableError, match="sum to"):
+                Router(read)
+
+    @given(
+        st.sampled_from(("segments", "template")),
+        st.sampled_from(("", "/", "/v/", "/v?", "a#b", "/{a}{b}", "/**/*", "/v", "/v/{a}")),
+    )
+    def test_paths_by_their_form(self, kind: str, value: str) -> None:
+        """Segments and templates, each by its own rules."""
+        table = good()
+        table["listeners"][0]["virtual_hosts"][0]["routes"][0]["match"]["path"] = {"type": kind, "value": value}
+        segments = len(value) > 1 and not value.endswith("/") and not set("?#") & set(value)
+        template = value in ("/", "/v/", "/v", "/v/{a}")
+        read = RoutingTable.from_json(json.dumps(table))
+        if segments if kind == "segments" else template:
+            assert Router(read).table == read
+        else:
+            with pytest.raises(TableError):
+                Router(read)
+
+    @given(st.sampled_from(("*", "a", "*.b")))
+    def test_one_domain_and_one_way_to_routes(self, domain: str) -> None:
+        """Two virtual hosts of one domain; routes and a matcher."""
+        table = good()
+        hosts = table["listeners"][0]["virtual_hosts"]
+        hosts[0]["domains"] = [domain]
+        twice, both = deepcopy(table), deepcopy(table)
+        twice["listeners"][0]["virtual_hosts"].append({**hosts[0], "domains": [domain.upper()]})
+        both["listeners"][0]["virtual_hosts"][0]["matcher"] = {"type": "routes", "routes": []}
+        for wrong, what in ((twice, "claim the domain"), (both, "routes and a matcher")):
+            with pytest.raises(TableError, match=what):
+                Router(RoutingTable.from_json(json.dumps(wrong)))
+        assert Router(RoutingTable.from_json(json.dumps(table)))
