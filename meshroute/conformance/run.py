@@ -79,7 +79,7 @@ def _listed(expected: dict[str, Any], said: Any) -> dict[str, Any]:
     """Of a request as the upstream sees it, the fields and headers that are expected; a header that is not there has no
     values."""
     got = {field: said.get(field) for field in expected}
-    if "headers" in expected:
+    if "headers" in expected and "headers" in said:
         got["headers"] = {name: said.get("headers", {}).get(name, []) for name in expected["headers"]}
     return got
 
