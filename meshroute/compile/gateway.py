@@ -20,7 +20,7 @@ from meshroute.compile.destination import DestinationRules
 from meshroute.compile.istio import ProxyView
 from meshroute.compile.l4 import ConnectionRules, sni
 from meshroute.compile.pods import Workload
-from meshroute.compile.resolve import age, intersection, is_subset_of, names_for_namespace, overlaps, resolve
+from meshroute.compile.resolve import age, covers, intersection, is_subset_of, names_for_namespace, overlaps, resolve
 from meshroute.compile.routes import Asker, Rules, is_catch_all
 from meshroute.compile.scope import in_order, scope_of
 from meshroute.compile.service import Registry
@@ -30,7 +30,16 @@ from meshroute.manifest import Gateway
 from meshroute.manifest.istio import L4MatchAttributes, TLSMatchAttributes, VirtualService
 from meshroute.manifest.istio_gateway import Server, ServerTLSMode
 from meshroute.names import DEFAULT_NAMESPACE, Host, ascii_lower
-from meshroute.table import Chain, Listener, RequireTls, Route, RoutingTable, VirtualHost
+from meshroute.table import (
+    Chain,
+    Forward,
+    Listener,
+    RequireTls,
+    Route,
+    RoutingTable,
+    VirtualHost,
+    WeightedCluster,
+)
 
 HTTP_PROTOCOLS: Final = frozenset(("HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTP_PROXY"))
 _PASSTHROUGH: Final = (ServerTLSMode.PASSTHROUGH, ServerTLSMode.AUTO_PASSTHROUGH)
@@ -128,9 +137,11 @@ class GatewayListeners:
         virtual_services: Callable[[str], Sequence[VirtualService]],
         rules: Callable[[str], Rules],
         connections: Callable[[str], ConnectionRules],
+        view: ProxyView,
         config: MeshConfig,
     ) -> None:
         """Each of the callables is asked about a Gateway by its `namespace/name`."""
+        self._view: Final = view
         self._virtual_services: Final = virtual_services
         self._rules: Final = rules
         self._connections: Final = connections
@@ -190,6 +201,8 @@ class GatewayListeners:
                 server_names=one.server_names,
                 ends_tls=True,
             )
+        elif one.server.tls is not None and one.server.tls.mode is ServerTLSMode.AUTO_PASSTHROUGH:
+            yield from self._by_cluster(one)
         elif one.is_tls and not one.ends_tls:
             yield from self._passed_through(one, taken)
         else:
@@ -217,6 +230,16 @@ class GatewayListeners:
                         chain, server_names=one.server_names if one.is_tls else (), ends_tls=one.ends_tls
                     )
         return None
+
+    def _by_cluster(self, one: Bound) -> Iterator[Chain]:
+        """A chain for each cluster of each service that the server has: clients ask for clusters by name."""
+        served = [host.rpartition("/")[2] for host in one.hosts]
+        for service in self._view.scope.services.values():
+            if service.kubernetes and any(covers(host, service.host) for host in served):
+                for cluster in self._view.clusters_of(service):
+                    _, port, subset, host = cluster.name.split("|")
+                    forward = Forward((WeightedCluster(cluster.name),))
+                    yield Chain(forward, name="default", server_names=(f"outbound_.{port}_.{subset}_.{host}",))
 
     def _passed_through(self, one: Bound, taken: set[str]) -> Iterator[Chain]:
         """A chain for each alternative of each TLS rule; one that wants a name which another has already is left
@@ -297,7 +320,7 @@ def gateway_table(
         return ConnectionRules(asker(name), view.effective, config.domain, port_of)
 
     servers, _ = merged(bound(proxy))
-    build = GatewayListeners(seen.__getitem__, rules, connections, config)
+    build = GatewayListeners(seen.__getitem__, rules, connections, view, config)
     made = {port: one for port, some in servers.items() if (one := build.listener(port, some)) is not None}
     for outside, inside in proxy.ports.items():  # clients come by the ports of the gateway's Service
         if inside in made:

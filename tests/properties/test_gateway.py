@@ -15,7 +15,7 @@ from meshroute.compile.gateway import Bound, merged
 from meshroute.compile.resolve import covers
 from meshroute.decision import NO_ROUTE, NOBODY_LISTENS, NOT_TAKEN, Failed, Forwarded, Redirected
 from meshroute.manifest import Gateway, Resource
-from meshroute.manifest.istio import VirtualService
+from meshroute.manifest.istio import DestinationRule, VirtualService
 from meshroute.manifest.kubernetes import Pod, Service
 from meshroute.router import Router
 
@@ -270,6 +270,24 @@ class TestGw8Connections:
         assert (connected.cluster if connected else None) == (
             None if first is None else f"outbound|1||host-{first}.test"
         )
+
+    @given(subsets_of_hosts, st.sampled_from(("web", "pay")), st.sampled_from(("", "v1", "v2")))
+    def test_clients_of_other_meshes_ask_for_clusters(self, served: list[str], name: str, subset: str) -> None:
+        """Those of the services that the server has, whatever rules there are."""
+        hosts = ["web.default.svc.cluster.local" if one == "a.example" else one for one in served]
+        shop = gateway("edge", [server(hosts, "TLS", 15443, mode="AUTO_PASSTHROUGH")])
+        versions = DestinationRule.model_validate(
+            {
+                "metadata": metadata("web"),
+                "spec": {"host": "web", "subsets": [{"name": "v1", "labels": {"app": "web"}}]},
+            }
+        )
+        host = f"{name}.default.svc.cluster.local"
+        asked = router(shop, service("web", 80), service("pay", 80), versions, rules("web", ["*"]))
+        found = asked.connect(mr.Connection(15443, server_name=f"outbound_.80_.{subset}_.{host}"))
+        there = subset == "" or (name, subset) == ("web", "v1")
+        taken = there and any(covers(one, host) for one in hosts)
+        assert found.cluster == (f"outbound|80|{subset}|{host}" if taken else None)
 
 
 class TestGw9Destinations:
