@@ -50,7 +50,8 @@ TURNED_AWAY: Final = (PATH_REFUSED.details, NO_PATH.details)
 
 
 class Verdict(NamedTuple):
-    """What an engine says of a request. `hosts` are all that a policy may choose; a proxy names the one it chose."""
+    """What an engine says of a request. `hosts` are all that a policy may choose, "" for nobody where a draw may also
+    meet nobody; a proxy names the one it chose."""
 
     status: int
     flag: str
@@ -86,7 +87,9 @@ def _verdict(router: Router, request: Request, draws: Draws) -> Verdict:
             return Verdict(status, details, "", "", (), None)
         case Failed(status, flag):
             # Envoy does not say which cluster it looked for in vain.
-            return Verdict(status, flag, decision.route, decision.cluster or "" if flag == "UH" else "", (), None)
+            cluster = decision.cluster or "" if flag == "UH" else ""
+            hosts = _hosts(router, request, decision) if cluster else ()
+            return Verdict(status, flag, decision.route, cluster, () if hosts == ("",) else hosts, None)
 
 
 def _hosts(router: Router, request: Request, decision: Decision) -> tuple[str, ...]:
@@ -97,11 +100,13 @@ def _hosts(router: Router, request: Request, decision: Decision) -> tuple[str, .
     if isinstance(cluster.policy, (RingHash, Maglev)):
         follows = not any(type(step).__name__ == "KeyMissing" for step in decision.trace)
     if follows:
-        assert decision.endpoint is not None
-        return (decision.endpoint.key,)
+        return (decision.endpoint.key if decision.endpoint is not None else "",)
     members = {one.key for one in cluster.endpoints}
     possible = router.shares(request, horizon="long-run").by_endpoint
-    return tuple(sorted(str(key) for key in possible if key in members))
+    # A draw may lead to nobody: to the degraded endpoints of a ring, or to a priority that fails in a panic.
+    alone = Router(to_each([cluster])).shares(Request.of("GET", f"http://h/{cluster.name}"), horizon="long-run")
+    nobody = ("",) if None in alone.by_endpoint else ()
+    return (*nobody, *sorted(str(key) for key in possible if key in members))
 
 
 def envoys(answer: Answer) -> Verdict:
@@ -119,8 +124,9 @@ def agree(mine: Verdict, theirs: Verdict) -> bool:
     which nobody asked for: it is no redirect."""
     if not mine.location and mine.flag == "-":
         theirs = theirs._replace(location="")
-    if mine.hosts and theirs.hosts:
-        mine = mine._replace(hosts=theirs.hosts if theirs.hosts[0] in mine.hosts else mine.hosts)
+    drawn = (theirs.hosts or ("",))[0]
+    if mine.flag in ("UF", "UH") and theirs.flag == ("UF" if drawn else "UH") and drawn in mine.hosts:
+        mine = mine._replace(flag=theirs.flag, hosts=theirs.hosts)
     return mine == theirs
 
 

@@ -90,6 +90,9 @@ def random_cluster(rng: Random, number: int, policy: Policy) -> Cluster:
                 )
                 for at in range(rng.choice((1, 2, 3, 5)))
             ]
+    if rng.random() < 0.2:  # one address twice: two endpoints
+        twin = rng.choice(endpoints)
+        endpoints.append(replace(twin, health=rng.choice(HEALTHS)))
     return Cluster(
         ClusterName(f"c{number}"),
         policy,
@@ -141,12 +144,13 @@ def of(name: str) -> Request:
 
 
 def test_draws_over_priorities_localities_and_zones(tmp_path: Path, tally: Tally, seed: int) -> None:
-    """Random, least request and its full scan: nobody without a share is picked, and counts fit the shares."""
+    """Random, least request and its full scan, rings and tables for requests without a key: nobody without a share is
+    picked, and counts fit the shares."""
     rng = Random(seed)
     policies = (RandomChoice(), RandomChoice(), LeastRequest(), LeastRequest(4), LeastRequest(full_scan=True))
     clusters = []
-    for number in range(60):
-        one = random_cluster(rng, number, rng.choice(policies))
+    for number in range(100):
+        one = random_cluster(rng, number, rng.choice(policies) if number < 60 else hashing_policy(rng))
         if isinstance(one.policy, LeastRequest):  # unequal weights would take turns
             one = replace(one, endpoints=tuple(replace(some, weight=1) for some in one.endpoints))
         clusters.append(one)
@@ -158,7 +162,8 @@ def test_draws_over_priorities_localities_and_zones(tmp_path: Path, tally: Tally
         shares = router.shares(of(one.name), horizon="long-run").by_endpoint
         counts = Counter(picks[one.name])
         assert set(counts) <= {str(key or "") for key in shares}, one
-        if one.locality_weights is None:  # turns of localities are no draws; they have a test of their own
+        # Turns of localities are no draws; they have a test of their own. Rings and tables know no turns.
+        if one.locality_weights is None or isinstance(one.policy, (RingHash, Maglev)):
             fits = [plausible(counts[str(key or "")], times, share, CHANCE) for key, share in shares.items()]
             assert all(fits), (one, counts, shares)
     tally.counts["draws held to shares"] += sum(map(len, picks.values()))
