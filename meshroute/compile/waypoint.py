@@ -25,7 +25,7 @@ from meshroute.compile.routes import Asker, Rules, cluster_name
 from meshroute.compile.scope import in_order, scope_of
 from meshroute.compile.service import Port, Protocol, Reach, RegisteredService, Registry
 from meshroute.compile.viewpoint import MeshConfig, Sidecar, Waypoint
-from meshroute.manifest.istio import HTTPMatchRequest, VirtualService
+from meshroute.manifest.istio import HTTPMatchRequest, L4MatchAttributes, TLSMatchAttributes, VirtualService
 from meshroute.names import ClusterName, Host, is_ip
 from meshroute.table import (
     Arrival,
@@ -172,20 +172,26 @@ class _Inbound:
         for owner in governing:
             for number, rule in enumerate(owner.spec.tls):
                 for index, asked in enumerate(rule.match):
-                    if asked.sni_hosts == (service.host,) and self._fits(asked.port, asked.source_labels, port):
+                    if asked.sni_hosts == (service.host,) and self._fits(asked, owner, port):
                         path = ("tls", number, "match", index)
                         return (self._connections.chain(owner, rule.route, path, port.number),)
         for owner in governing:
             for number, tcp in enumerate(owner.spec.tcp):
-                if not tcp.match or any(self._fits(one.port, one.source_labels, port) for one in tcp.match):
+                if not tcp.match or any(self._fits(one, owner, port) for one in tcp.match):
                     return (self._connections.chain(owner, tcp.route, ("tcp", number), port.number),)
         policies = source_policies(self._view.effective(service.host), "", port.number)
         to = WeightedCluster(inbound_name(port.number, TCP, "", service.host))
         return (Chain(Forward((to,), policies), name="default"),)
 
-    @staticmethod
-    def _fits(asked: int, labels: object, port: Port) -> bool:
-        return not labels and asked in (0, port.number)
+    def _fits(self, asked: L4MatchAttributes | TLSMatchAttributes, owner: VirtualService, port: Port) -> bool:
+        """Whether an alternative holds. Nobody knows the source: what asks for its labels or namespace asks in vain.
+        Addresses were compared by what led the client here, and are not compared again."""
+        return (
+            asked.port in (0, port.number)
+            and not asked.source_labels
+            and not asked.source_namespace
+            and (not asked.gateways or self._connections.asker.stands_for(asked.gateways, owner))
+        )
 
     def clusters(self) -> Iterator[Cluster]:
         """The clusters of the waypoint's own services: as outbound, under names of their own, for each protocol that
