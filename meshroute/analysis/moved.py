@@ -73,6 +73,9 @@ def find_cluster(router: Router, host: str, port: int, subset: str = "", *, ejec
         and one.name.split("|")[1:2] == [str(port)]
         and (one.service == host or one.service.startswith(host + "."))
     ]
+    # A waypoint may have a service's cluster once for each protocol, alike but for the name.
+    if found and all(replace(one, name=found[0].name) == found[0] for one in found):
+        found = found[:1]
     if len(found) != 1:
         known = ", ".join(f"`{one.name}`" for one in router.table.clusters if one.service) or "none"
         what = "no cluster" if not found else "several clusters"

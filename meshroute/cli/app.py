@@ -16,6 +16,7 @@ import typer
 
 import meshroute as mr
 from meshroute.cli import show
+from meshroute.compile.viewpoint import PathNormalization
 from meshroute.diagnostics import Diagnostic, to_builtins
 
 app = typer.Typer(
@@ -71,6 +72,24 @@ Node = Annotated[
         show_default=False,
     ),
 ]
+Edge = Annotated[
+    str,
+    typer.Option(
+        "--gateway",
+        metavar="NAMESPACE/NAME",
+        help="Ask the proxy at the edge that serves this Gateway, not a sidecar.",
+        show_default=False,
+    ),
+]
+Ambient = Annotated[
+    str,
+    typer.Option(
+        "--waypoint",
+        metavar="NAMESPACE/NAME",
+        help="Ask this waypoint of an ambient mesh, not a sidecar.",
+        show_default=False,
+    ),
+]
 SourceIp = Annotated[
     str,
     typer.Option("--source-ip", metavar="ADDRESS", help="The client's address, for hashing by it.", show_default=False),
@@ -96,6 +115,14 @@ Lenient = Annotated[
     bool, typer.Option("--lenient", help="Drop unknown fields with a warning instead of refusing them.")
 ]
 Registry = Annotated[bool, typer.Option("--registry-only", help="Answer hosts that nobody registered with 502.")]
+Paths = Annotated[
+    PathNormalization,
+    typer.Option(
+        "--path-normalization",
+        case_sensitive=False,
+        help="How much the mesh puts paths in order before it compares them; DEFAULT is BASE.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Notes = Annotated[bool, typer.Option("--notes", help="Show notes too, not only warnings.")]
 Count = Annotated[
@@ -106,6 +133,8 @@ Count = Annotated[
         min=1,
     ),
 ]
+
+Viewpoint = mr.Sidecar | mr.Gateway | mr.Waypoint
 
 
 @app.callback(invoke_without_command=True)
@@ -128,6 +157,8 @@ def decide(
     label: Label = None,
     locality: Locality = "",
     node: Node = "",
+    gateway: Edge = "",
+    waypoint: Ambient = "",
     source_ip: SourceIp = "",
     seed: Seed = 0,
     draw: Draw = None,
@@ -136,6 +167,7 @@ def decide(
     repair: Repair = False,
     lenient: Lenient = False,
     registry_only: Registry = False,
+    path_normalization: Paths = PathNormalization.DEFAULT,
     notes: Notes = False,
     json: Json = False,
 ) -> None:
@@ -144,8 +176,9 @@ def decide(
     Example: meshroute decide manifests/ http://nginx-service/v2 -H 'Cookie: debug=1'
     """
     paths, ask = _paths_and_ask(where, method, header, source_ip)
-    mesh = _load(paths, namespace, repair, lenient, registry_only, json)
-    router, before = mesh.router(_client(from_ or namespace, label or (), locality, node)), _state(state)
+    proxy = _viewpoint(namespace, from_, label, locality, node, gateway, waypoint)
+    mesh = _load(paths, namespace, repair, lenient, _config(registry_only, path_normalization), json)
+    router, before = _router(mesh, proxy), _state(state)
     if count == 1:
         decision = router.decide(ask.request(0), before, _draws(seed, draw or ()))
         _print(decision, mesh.diagnostics, notes, json)
@@ -171,6 +204,8 @@ def explain(
     label: Label = None,
     locality: Locality = "",
     node: Node = "",
+    gateway: Edge = "",
+    waypoint: Ambient = "",
     source_ip: SourceIp = "",
     seed: Seed = 0,
     draw: Draw = None,
@@ -178,13 +213,15 @@ def explain(
     repair: Repair = False,
     lenient: Lenient = False,
     registry_only: Registry = False,
+    path_normalization: Paths = PathNormalization.DEFAULT,
     notes: Notes = False,
     json: Json = False,
 ) -> None:
     """Say where a request goes, and every step that leads there."""
     paths, ask = _paths_and_ask(where, method, header, source_ip)
-    mesh = _load(paths, namespace, repair, lenient, registry_only, json)
-    router = mesh.router(_client(from_ or namespace, label or (), locality, node))
+    proxy = _viewpoint(namespace, from_, label, locality, node, gateway, waypoint)
+    mesh = _load(paths, namespace, repair, lenient, _config(registry_only, path_normalization), json)
+    router = _router(mesh, proxy)
     decision = router.explain(ask.request(0), _state(state), _draws(seed, draw or ()))
     _print(decision, mesh.diagnostics, notes, json)
 
@@ -199,19 +236,23 @@ def shares(
     label: Label = None,
     locality: Locality = "",
     node: Node = "",
+    gateway: Edge = "",
+    waypoint: Ambient = "",
     source_ip: SourceIp = "",
     long_run: Annotated[bool, typer.Option("--long-run", help="Of many requests, not of the next one.")] = False,
     state: StateFile = None,
     repair: Repair = False,
     lenient: Lenient = False,
     registry_only: Registry = False,
+    path_normalization: Paths = PathNormalization.DEFAULT,
     notes: Notes = False,
     json: Json = False,
 ) -> None:
     """Say with what exact probability a request goes where."""
     paths, ask = _paths_and_ask(where, method, header, source_ip)
-    mesh = _load(paths, namespace, repair, lenient, registry_only, json)
-    router = mesh.router(_client(from_ or namespace, label or (), locality, node))
+    proxy = _viewpoint(namespace, from_, label, locality, node, gateway, waypoint)
+    mesh = _load(paths, namespace, repair, lenient, _config(registry_only, path_normalization), json)
+    router = _router(mesh, proxy)
     try:
         answer = router.shares(ask.request(0), _state(state), horizon="long-run" if long_run else "next")
     except mr.InexactError as error:
@@ -235,6 +276,8 @@ def moved(
     label: Label = None,
     locality: Locality = "",
     node: Node = "",
+    gateway: Edge = "",
+    waypoint: Ambient = "",
     ejected: Annotated[
         list[str] | None,
         typer.Option(
@@ -250,10 +293,10 @@ def moved(
 
     Example: meshroute moved now/ scaled/ --host nginx-service
     """
-    meshes = [_load([path], namespace, repair, lenient, False, json) for path in (before, after)]
+    proxy = _viewpoint(namespace, from_, label, locality, node, gateway, waypoint)
+    meshes = [_load([path], namespace, repair, lenient, mr.MeshConfig(), json) for path in (before, after)]
+    routers = [_router(mesh, proxy) for mesh in meshes]
     try:
-        client = _client(from_ or namespace, label or (), locality, node)
-        routers = [mesh.router(client) for mesh in meshes]
         clusters = [
             mr.find_cluster(router, host, port, subset, ejected=out)
             for router, out in zip(routers, ((), ejected or ()), strict=True)
@@ -319,11 +362,49 @@ def _paths_and_ask(
     return paths, ask
 
 
-def _client(namespace: str, labels: Sequence[str], locality: str = "", node: str = "") -> mr.Sidecar:
+def _viewpoint(
+    namespace: str,
+    from_: str,
+    labels: Sequence[str] | None,
+    locality: str,
+    node: str,
+    gateway: str,
+    waypoint: str,
+) -> Viewpoint:
+    """The proxy that is asked. What a client says of its pod, a proxy at the edge and a waypoint have no use for."""
     if locality.count("/") > 2:
         _refuse(f"--locality takes REGION/ZONE/SUBZONE, got `{locality}`")
-    pairs = dict(_name_and_value(one, "=", "--label", "KEY=VALUE") for one in labels)
-    return mr.Sidecar(namespace, pairs, locality, node)
+    if not gateway and not waypoint:
+        pairs = dict(_name_and_value(one, "=", "--label", "KEY=VALUE") for one in labels or ())
+        return mr.Sidecar(from_ or namespace, pairs, locality, node)
+    option, name = ("--gateway", gateway) if gateway else ("--waypoint", waypoint)
+    others = (("--waypoint", waypoint if gateway else ""), ("--from", from_), ("--label", labels), ("--node", node))
+    for other, said in others:
+        if said:
+            _refuse(
+                f"{option} and {other} do not go together: one proxy is asked, and only a sidecar has a client's pod"
+            )
+    parts = name.split("/")
+    if len(parts) > 2 or not all(parts):
+        _refuse(f"{option} takes NAMESPACE/NAME, got `{name}`")
+    full = name if len(parts) == 2 else f"{namespace}/{name}"
+    return mr.Gateway(full, locality=locality) if gateway else mr.Waypoint(full, locality)
+
+
+def _router(mesh: mr.Mesh, proxy: Viewpoint) -> mr.Router:
+    """What the proxy would do. A Gateway that is not there is refused; so is a waypoint that nobody is led through."""
+    try:
+        router = mesh.router(proxy)
+    except ValueError as error:
+        _refuse(str(error))
+    if isinstance(proxy, mr.Waypoint) and not router.table.listeners:
+        known = "the label `istio.io/use-waypoint` of Services and Namespaces says whose it is"
+        _refuse(f"no port of any service has the waypoint `{proxy.full_name}`; {known}")
+    return router
+
+
+def _config(registry_only: bool, paths: PathNormalization) -> mr.MeshConfig:
+    return mr.MeshConfig(outbound="REGISTRY_ONLY" if registry_only else "ALLOW_ANY", paths=paths)
 
 
 def _draws(seed: int, given: Sequence[str]) -> mr.Draws:
@@ -350,9 +431,8 @@ def _state(path: Path | None) -> mr.State:
 
 
 def _load(
-    paths: Sequence[str], namespace: str, repair: bool, lenient: bool, registry_only: bool, json: bool
+    paths: Sequence[str], namespace: str, repair: bool, lenient: bool, config: mr.MeshConfig, json: bool
 ) -> mr.Mesh:
-    config = mr.MeshConfig(outbound="REGISTRY_ONLY" if registry_only else "ALLOW_ANY")
     try:
         return mr.load(*paths, namespace=namespace, strict=not lenient, repair=repair, config=config)
     except mr.ManifestError as error:

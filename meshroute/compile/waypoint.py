@@ -16,7 +16,7 @@ import msgspec
 
 from meshroute.compile.actions import arrival_of
 from meshroute.compile.delegates import Delegates
-from meshroute.compile.destination import DestinationRules, hash_policies
+from meshroute.compile.destination import DestinationRules, source_policies
 from meshroute.compile.domains import addresses_of, domains_of
 from meshroute.compile.istio import ProxyView
 from meshroute.compile.l4 import ConnectionRules
@@ -25,7 +25,7 @@ from meshroute.compile.routes import Asker, Rules, cluster_name
 from meshroute.compile.scope import in_order, scope_of
 from meshroute.compile.service import Port, Protocol, Reach, RegisteredService, Registry
 from meshroute.compile.viewpoint import MeshConfig, Sidecar, Waypoint
-from meshroute.manifest.istio import HTTPMatchRequest, VirtualService
+from meshroute.manifest.istio import HTTPMatchRequest, L4MatchAttributes, TLSMatchAttributes, VirtualService
 from meshroute.names import ClusterName, Host, is_ip
 from meshroute.table import (
     Arrival,
@@ -39,6 +39,8 @@ from meshroute.table import (
     WeightedCluster,
 )
 
+HTTP: Final = "http"
+TCP: Final = "tcp"
 FAMILIES: Final = ("IPv4", "IPv6")
 
 
@@ -61,7 +63,7 @@ def waypoint_table(
     listeners = [one for service in own for port in service.ports for one in build.listeners(service, port)]
     return RoutingTable(
         listeners=tuple(sorted(listeners, key=lambda one: (one.port, one.address, one.names))),
-        clusters=(*view.clusters(), *build.clusters()),
+        clusters=(*(one for one in view.clusters() if not build.has(one)), *build.clusters()),
         locality=view.client.locality,
     )
 
@@ -97,18 +99,20 @@ class _Inbound:
         ]
         asker = Asker(frozenset((MESH,)), {}, namespace)
         self._rules: Final = _WaypointRules(
-            asker, view.effective, view.delegates, view.config, view.scope.concrete, self._port_of, self._named("http")
+            asker, view.effective, view.delegates, view.config, view.scope.concrete, self._port_of, self._named
         )
         self._connections: Final = ConnectionRules(
-            asker, view.effective, view.config.domain, self._port_of, self._named("tcp")
+            asker, view.effective, view.config.domain, self._port_of, self._named
         )
 
-    def _named(self, protocol: str):  # type: ignore[no-untyped-def] # the type of a closure says less than its body
-        def named(port: int, subset: str, host: str) -> ClusterName:
-            inside = Host(host) in self._own
-            return inbound_name(port, protocol, subset, host) if inside else cluster_name(port, subset, host)
-
-        return named
+    def _named(self, port: int, subset: str, host: str) -> ClusterName:
+        """The cluster of a destination. A host that nobody registered has none, by whatever name."""
+        service = self._own.get(Host(host))
+        if service is None and host in self._view.scope.services:
+            return cluster_name(port, subset, host)
+        known = {one.number: one.protocol for one in service.ports} if service is not None else {}
+        protocol = HTTP if known.get(port, Protocol.HTTP).may_be_http else TCP
+        return inbound_name(port, protocol, subset, host)
 
     def _port_of(self, host: Host, port: int) -> int:
         """The port that a destination without one means: the service's only one, else the listener's."""
@@ -124,12 +128,16 @@ class _Inbound:
             and any(overlaps(host, service.host) for host in hosts)
         ]
 
+    def has(self, cluster: Cluster) -> bool:
+        """Whether a cluster is that of one of its own services, which have others."""
+        return cluster.service in self._own
+
     def listeners(self, service: RegisteredService, port: Port) -> Iterator[Listener]:
         """What clients of one port of a service reach, by its addresses and names."""
         hosts: tuple[VirtualHost, ...] = ()
         chains: tuple[Chain, ...] = ()
         if port.protocol.may_be_http:
-            name = inbound_name(port.number, "http", "", service.host)
+            name = inbound_name(port.number, HTTP, "", service.host)
             hosts = (VirtualHost(name, ("*",), self._routes(service, port.number)),)
         if port.protocol is not Protocol.HTTP:
             chains = self._chain(service, port)
@@ -154,7 +162,7 @@ class _Inbound:
             return tuple(routes)
         default = self._view.default_route(service.host, port)
         assert isinstance(default.action, Forward)
-        to = WeightedCluster(inbound_name(port, "http", "", service.host))
+        to = WeightedCluster(inbound_name(port, HTTP, "", service.host))
         return (msgspec.structs.replace(default, action=msgspec.structs.replace(default.action, clusters=(to,))),)
 
     def _chain(self, service: RegisteredService, port: Port) -> tuple[Chain, ...]:
@@ -164,27 +172,37 @@ class _Inbound:
         for owner in governing:
             for number, rule in enumerate(owner.spec.tls):
                 for index, asked in enumerate(rule.match):
-                    if asked.sni_hosts == (service.host,) and self._fits(asked.port, asked.source_labels, port):
+                    if asked.sni_hosts == (service.host,) and self._fits(asked, owner, port):
                         path = ("tls", number, "match", index)
                         return (self._connections.chain(owner, rule.route, path, port.number),)
         for owner in governing:
             for number, tcp in enumerate(owner.spec.tcp):
-                if not tcp.match or any(self._fits(one.port, one.source_labels, port) for one in tcp.match):
+                if not tcp.match or any(self._fits(one, owner, port) for one in tcp.match):
                     return (self._connections.chain(owner, tcp.route, ("tcp", number), port.number),)
-        policies = hash_policies(self._view.effective(service.host), "", port.number)
-        to = WeightedCluster(inbound_name(port.number, "tcp", "", service.host))
+        policies = source_policies(self._view.effective(service.host), "", port.number)
+        to = WeightedCluster(inbound_name(port.number, TCP, "", service.host))
         return (Chain(Forward((to,), policies), name="default"),)
 
-    @staticmethod
-    def _fits(asked: int, labels: object, port: Port) -> bool:
-        return not labels and asked in (0, port.number)
+    def _fits(self, asked: L4MatchAttributes | TLSMatchAttributes, owner: VirtualService, port: Port) -> bool:
+        """Whether an alternative holds. Nobody knows the source: what asks for its labels or namespace asks in vain.
+        Addresses were compared by what led the client here, and are not compared again."""
+        return (
+            asked.port in (0, port.number)
+            and not asked.source_labels
+            and not asked.source_namespace
+            and (not asked.gateways or self._connections.asker.stands_for(asked.gateways, owner))
+        )
 
     def clusters(self) -> Iterator[Cluster]:
-        """The clusters of the waypoint's own services: as outbound, under names of their own, one for each protocol."""
+        """The clusters of the waypoint's own services: as outbound, under names of their own, for each protocol that
+        the port may speak."""
         for service in self._own.values():
             if service.reach is Reach.ALIAS:
                 continue
+            spoken = {one.number: one.protocol for one in service.ports}
             for one in self._view.clusters_of(service):
                 _, port, subset, host = one.name.split("|")
-                for protocol in ("http", "tcp"):
-                    yield msgspec.structs.replace(one, name=inbound_name(int(port), protocol, subset, host))
+                if spoken[int(port)].may_be_http:
+                    yield msgspec.structs.replace(one, name=inbound_name(int(port), HTTP, subset, host))
+                if spoken[int(port)] is not Protocol.HTTP:
+                    yield msgspec.structs.replace(one, name=inbound_name(int(port), TCP, subset, host))

@@ -157,8 +157,8 @@ class TestRoute3Default:
     def test_every_service_has_a_virtual_host_on_every_port(
         self, world: World, client: tuple[str, dict[str, str]]
     ) -> None:
-        """Governed by rules of a VirtualService, all of them from the same one; or by the one default route. Where nobody
-        speaks HTTP, it has a listener of its own instead, and no HTTP rules."""
+        """Governed by rules of a VirtualService, all of them from the same one; or by the one default route. Where none
+        speaks HTTP, the service has a listener of its own instead, and no HTTP rules."""
         table = mr.Mesh(world.resources).router(mr.Sidecar(*client)).table
         for one in world.services:
             host = full_name(one.name, one.namespace)

@@ -338,3 +338,101 @@ def test_the_node_of_the_client_counts(tmp_path: Path) -> None:
         _, out, _ = run("shares", str(manifests), "http://log/", "--node", node)
         assert f"default/{'a' if node == 'n1' else 'b'}  100.00%" in out or expected is None
         assert ("default/" in out) == (expected is not None)
+
+
+SHOP = str(ROOT / "docs/examples/bookshop")
+
+
+def test_a_gateway_s_proxy_answers_for_it() -> None:
+    """What comes in the clear is sent to https; a name without a namespace is of `--namespace`."""
+    url = "http://books.example.com/new"
+    for more in (("--gateway", "bookshop/shop"), ("--gateway", "shop", "-n", "bookshop")):
+        code, out, _ = run("decide", SHOP, url, *more)
+        assert code == 0
+        assert "→ 301 redirect to https://books.example.com/new" in out
+    assert "port 80: its routes apply" in run("explain", SHOP, url, "--gateway", "bookshop/shop")[1]
+    answer = json.loads(run("shares", SHOP, url, "--gateway", "bookshop/shop", "--json")[1])
+    assert [one["outcome"]["status"] for one in answer["shares"]["outcomes"]] == [301]
+    # The sidecar of a pod beside it has no such host.
+    assert "forwarded to where the client was going" in run("decide", SHOP, url, "--from", "bookshop")[1]
+
+
+AMBIENT = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {istio.io/use-waypoint: door}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {selector: {app: web}, ports: [{port: 80, name: any}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: a, namespace: shop, labels: {app: web}}
+spec: {containers: [{name: c}]}
+status: {podIP: 10.8.0.1}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: web, namespace: shop}
+spec: {host: web, trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true}}}}
+"""
+
+
+def test_a_waypoint_answers_for_the_services_that_use_it(tmp_path: Path) -> None:
+    """In each command; one that nobody is led through is refused."""
+    manifests = tmp_path / "mesh.yaml"
+    manifests.write_text(AMBIENT, "utf-8")
+    url = "http://web.shop/"
+    for command in ("decide", "explain"):
+        code, out, _ = run(command, str(manifests), url, "--waypoint", "shop/door", "--source-ip", "192.0.2.7")
+        assert code == 0
+        assert "cluster  inbound-vip|80|http|web.shop.svc.cluster.local" in out
+    asked = ("shares", str(manifests), url, "--waypoint", "door", "-n", "shop", "--source-ip", "192.0.2.7")
+    assert re.search(r"^shop/a +100\.00%", run(*asked)[1], re.MULTILINE)
+    before_and_after = (str(manifests), str(manifests), "--host", "web", "--waypoint", "shop/door")
+    assert run("moved", *before_and_after)[1].startswith("inbound-vip|80|http|web.shop.svc.cluster.local\n0.00% of all")
+    code, out, err = run("decide", str(manifests), url, "--waypoint", "shop/window")
+    assert (code, out) == (2, "")
+    assert "no port of any service has the waypoint `shop/window`" in err
+
+
+@pytest.mark.parametrize("command", ["decide", "explain", "shares", "moved"])
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--gateway", "bookshop/door"), "there is no Gateway `bookshop/door`; there are `bookshop/shop`"),
+        (("--gateway", "shop"), "there is no Gateway `default/shop`"),
+        (("--gateway", "a/b/c"), "--gateway takes NAMESPACE/NAME, got `a/b/c`"),
+        (("--waypoint", "a/"), "--waypoint takes NAMESPACE/NAME, got `a/`"),
+        (("--gateway", "bookshop/shop", "--waypoint", "bookshop/door"), "--gateway and --waypoint do not go together"),
+        (("--gateway", "bookshop/shop", "--from", "bookshop"), "--gateway and --from do not go together"),
+        (("--gateway", "bookshop/shop", "-l", "app=web"), "--gateway and --label do not go together"),
+        (("--waypoint", "bookshop/door", "--node", "n1"), "--waypoint and --node do not go together"),
+        (("--gateway", "bookshop/shop", "--locality", "a/b/c/d"), "--locality takes REGION/ZONE/SUBZONE"),
+    ],
+)
+def test_a_proxy_that_is_not_there_or_is_two_is_refused(command: str, arguments: tuple[str, ...], reason: str) -> None:
+    """With exit status 2, before anything is answered."""
+    asked = (SHOP, SHOP, "--host", "reviews") if command == "moved" else (SHOP, "http://books.example.com/")
+    code, out, err = run(command, *asked, *arguments)
+    assert (code, out) == (2, "")
+    assert reason in err
+
+
+def test_the_mesh_may_put_paths_in_order() -> None:
+    """Further than it does unless told: several slashes are one, or escaped ones are slashes too."""
+    url = "http://reviews/a//b/../%2Fc"
+    for said, path in (
+        ("NONE", "/a//b/../%2Fc"),
+        ("DEFAULT", "/a//%2Fc"),
+        ("merge_slashes", "/a/%2Fc"),
+        ("DECODE_AND_MERGE_SLASHES", "/a/c"),
+    ):
+        for command in ("decide", "explain"):
+            asked = (command, SHOP, url, "--from", "bookshop", "--path-normalization", said, "--json")
+            assert json.loads(run(*asked)[1])["decision"]["request"]["path"] == path
+    code, out, err = run("decide", SHOP, url, "--path-normalization", "some")
+    assert (code, out) == (2, "")
+    assert "'some' is not one of" in err
