@@ -308,7 +308,8 @@ class Listener(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True
     With an `address`, the listener takes only what is sent there, and `names` are what clients look that address up by;
     names without an address are of a service whose address nobody knows. `chains` come first: the virtual hosts are for
     connections that could be taken by a chain for any destination and any name. A listener without virtual hosts closes
-    those. With `sniffs`, requests are looked up in the virtual hosts and everything else goes by the chains.
+    those. With `sniffs`, requests for destinations that are in no chain's network are looked up in the virtual hosts,
+    and everything else goes by the chains.
     """
 
     port: int
