@@ -30,6 +30,8 @@ DOOR: Final = "door"
 """The one listener that is bound."""
 READ: Final = "requests"
 """The name of chains that read requests, in the log and in the configuration."""
+OTHERWISE: Final = "otherwise"
+"""The name of chains for connections that no listener is for."""
 LOG_FIELDS: Final[Mapping[str, str]] = {
     "client": "%DOWNSTREAM_REMOTE_ADDRESS%",
     "chain": "%FILTER_CHAIN_NAME%",
@@ -52,14 +54,14 @@ def render_connections(table: RoutingTable, log: str) -> Json:
     bootstrap = render([replace(table, listeners=())])
     bootstrap["static_resources"]["listeners"] = [
         _door(table, log),
-        *(_listener(number, one, log) for number, one in enumerate(table.listeners)),
+        *(_listener(number, one, table.otherwise, log) for number, one in enumerate(table.listeners)),
     ]
     return bootstrap
 
 
 def _door(table: RoutingTable, log: str) -> Json:
     """Who takes every connection first, and keeps those that no listener is for."""
-    chain: Json = {"name": "otherwise", "filters": [_cluster(f"0:{table.otherwise}")]}
+    chain: Json = {"name": OTHERWISE, "filters": [_cluster(f"0:{table.otherwise}")]}
     if not table.otherwise:  # Envoy wants a chain; nobody connects to this address
         chain = {**chain, "filter_chain_match": {"prefix_ranges": [_range("255.255.255.255/32")]}}
     return {
@@ -72,7 +74,7 @@ def _door(table: RoutingTable, log: str) -> Json:
     }
 
 
-def _listener(number: int, listener: Listener, log: str) -> Json:
+def _listener(number: int, listener: Listener, otherwise: str, log: str) -> Json:
     where = f"port {listener.port}"
     if listener.names and not listener.address:
         raise RenderError(f"{where}: Envoy knows addresses, and no names that they were looked up by")
@@ -97,9 +99,20 @@ def _listener(number: int, listener: Listener, log: str) -> Json:
         **address,
         "bind_to_port": False,
         "listener_filters": filters,
-        "filter_chains": chains,
+        **(_with_default(chains, otherwise) if listener.falls_through else {"filter_chains": chains}),
         "access_log": [_log(log)],
     }
+
+
+def _with_default(chains: list[Json], otherwise: str) -> Json:
+    """The chain that asks for nothing stands behind all others, or else the one for connections without a listener."""
+    asking = [one for one in chains if any(one["filter_chain_match"].values())]
+    default = next((one for one in chains if one not in asking), None)
+    if default is None:
+        default = {"name": OTHERWISE, "filters": [_cluster(f"0:{otherwise}")]} if otherwise else None
+    if default is None or not asking:
+        return {"filter_chains": chains}
+    return {"filter_chains": asking, "default_filter_chain": default}
 
 
 def _chain(listener: Listener, chain: Chain, where: str) -> Json:

@@ -5,7 +5,8 @@ Source    spec/connect.md CONNECT-1, CONNECT-2; envoyproxy/envoy:
 Inputs    listeners; addresses and names of connections, in canonical form and in lower case.
 Exactness an address that is listened to goes before the port alone. Of networks the longest that has the destination
           decides, and then there is no way back to a wider one; of names the exact one, then the longest `*.suffix`,
-          then chains that ask for none. Only where no network takes the destination is HTTP told from the rest.
+          then chains that ask for none; and then what asks for nothing, if the listener falls through. Only where no
+          network takes the destination is HTTP told from the rest.
 Errors    TableError for chains or listeners that a proxy could not tell apart.
 """
 
@@ -40,7 +41,7 @@ Taker = Reading | Chain
 class Door:
     """One listener, ready to be asked who takes a connection."""
 
-    __slots__ = ("_networks", "_sniffed", "listener", "only")
+    __slots__ = ("_any", "_networks", "_sniffed", "listener", "only")
 
     def __init__(self, listener: Listener) -> None:
         self.listener: Final = listener
@@ -62,13 +63,19 @@ class Door:
             key=lambda pair: -1 if pair[0] is None else pair[0].prefixlen,
             reverse=True,
         )
+        anything = self._networks[-1][1].taker("") if None in networks else None
+        self._any: Final = anything
         self.only: Final = reading if len(takers) == 1 and takers[0][1] is reading else None
         """Who takes everything, if one who reads does."""
 
     def taker(self, destination_ip: str, server_name: str, *, http: bool = False) -> Taker | None:
-        """Who takes a connection, on which the client speaks HTTP in the clear or not; None where it is closed."""
+        """Who takes a connection, on which the client speaks HTTP in the clear or not; None where nobody does."""
         if self.only is not None:
             return self.only
+        found = self._specific(destination_ip, server_name, http=http)
+        return self._any if found is None and self.listener.falls_through else found
+
+    def _specific(self, destination_ip: str, server_name: str, *, http: bool) -> Taker | None:
         address = ip_address(destination_ip) if destination_ip else None
         for network, names in self._networks:
             if network is None and http and self._sniffed is not None:

@@ -23,7 +23,7 @@ import pytest
 
 from meshroute import Connected, Connection, Decision, Draws, Request, Router, RoutingTable
 from meshroute.conformance.envoy import ANSWER_HEADERS
-from meshroute.conformance.envoy_connections import DOOR, READ, render_connections
+from meshroute.conformance.envoy_connections import DOOR, OTHERWISE, READ, render_connections
 from meshroute.decision import Failed
 from meshroute.names import ClusterName
 from meshroute.table import (
@@ -256,7 +256,9 @@ def _listener(random: Random, port: int, address: str) -> Listener:
     if reads or not chains:
         sent = Forward((WeightedCluster(ClusterName(random.choice(("one", "two", "empty")))),))
         hosts = (VirtualHost("h", ("*",), (Route(RouteMatch(), sent, f"r{label}"),)),)
-    return Listener(port, hosts, address=address, chains=tuple(chains), sniffs=sniffs)
+    return Listener(
+        port, hosts, address=address, chains=tuple(chains), sniffs=sniffs, falls_through=random.random() < 0.5
+    )
 
 
 def _forwarding(random: Random) -> Forward:
@@ -331,7 +333,7 @@ def _envoys(log: Path, said: dict[int, bytes]) -> dict[int, Verdict]:
         if entry["chain"] == READ:
             found[source_port] = _of_answer(said[source_port])
             continue
-        chain = "" if entry["chain"] == "otherwise" else entry["chain"]
+        chain = "" if entry["chain"] == OTHERWISE else entry["chain"]
         flag = "UF" if entry["flags"] in SENT else entry["flags"]
         cluster = entry["cluster"].partition(":")[2]
         found[source_port] = Verdict(chain, "", cluster, entry["host"], flag)
