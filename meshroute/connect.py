@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from meshroute.connection import Connected, Connection
 from meshroute.decide import Plan, Tell, unread
-from meshroute.decision import NOT_TAKEN, Failed
+from meshroute.decision import Failed
 from meshroute.draws import Draws
 from meshroute.match.listeners import Reading
 from meshroute.request import Request
@@ -30,7 +30,7 @@ def connect(plan: Plan, connection: Connection, state: State, draws: Draws, tell
         taker = door.taker(connection.destination_ip or door.listener.address, connection.server_name)
         if isinstance(taker, Reading):
             raise ValueError(f"port {connection.port} reads requests: decide about a request, not about a connection")
-        chain = taker if taker is not None else NOT_TAKEN
+        chain = taker if taker is not None else plan.left(door)
     decision = unread(plan, chain, _as_request(connection), state, draws, tell)
     return Connected(
         decision.outcome,

@@ -49,7 +49,7 @@ from meshroute.draws import FAULT_ABORT, FAULT_DELAY, KEY, PRIORITY, STREAM, Aga
 from meshroute.fault import NO_STRIKE, Strike, aborted, delayed, not_found, strike
 from meshroute.headers import Lines
 from meshroute.match.index import Found, HostIndex, RouteIndex
-from meshroute.match.listeners import Doors, Reading
+from meshroute.match.listeners import Door, Doors, Reading
 from meshroute.match.scan import first_failure
 from meshroute.names import ClusterName, EndpointKey, ascii_lower, is_ip
 from meshroute.request import SINGLE_SLOT_HEADERS, Request, host_of
@@ -153,7 +153,12 @@ class Plan:
         taker = door.taker(request.destination_ip or door.listener.address, said, http=not tls)
         if isinstance(taker, Reading):
             return taker.hosts if tls or not taker.ends_tls else NOT_TAKEN
-        return taker if taker is not None else NOT_TAKEN
+        return taker if taker is not None else self.left(door)
+
+    def left(self, door: Door) -> Failed | None:
+        """What becomes of a connection that nothing behind a door takes: it is closed, or it is as if nobody listened
+        (None)."""
+        return None if door.listener.falls_through else NOT_TAKEN
 
 
 def decide(plan: Plan, request: Request, state: State, draws: Draws, tell: Tell | None = None) -> Decision:

@@ -191,7 +191,8 @@ class ProxyView:
             for port, chains in shared.items():
                 one = read.get(port) or Listener(port, ())
                 taken = one.chains if not one.virtual_hosts else (*one.chains, Chain())
-                read[port] = msgspec.structs.replace(one, chains=(*one.chains, *distinct(chains, taken)))
+                together = (*one.chains, *distinct(chains, taken))
+                read[port] = msgspec.structs.replace(one, chains=together, falls_through=True)
         ordered = sorted(own.values(), key=lambda one: (one.port, one.address, one.names))
         return (*(read[port] for port in sorted(read)), *ordered)
 

@@ -81,6 +81,7 @@ class Outbound:
                 names=() if number else names,
                 chains=chains,
                 sniffs=sniffs,
+                falls_through=True,
             )
 
     def _shared(self, service: RegisteredService, port: Port) -> list[Chain]:

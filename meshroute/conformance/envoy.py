@@ -145,6 +145,12 @@ def render(tables: Sequence[RoutingTable], *, custom_methods: bool = False) -> J
     >>> render([RoutingTable((), ())])["static_resources"]
     {'listeners': [], 'clusters': []}
     """
+    for table in tables:
+        for one in table.listeners:
+            if one.address or one.names or one.chains or one.sniffs:
+                raise RenderError(
+                    f"port {one.port}: listeners that do not read every request need a proxy of their own"
+                )
     around = {(one.locality, f"{number}:{one.local_cluster}") for number, one in enumerate(tables) if one.local_cluster}
     if len(around) > 1 or len({one.locality for one in tables}) > 1:
         raise RenderError("one proxy has one locality and one local cluster, and these tables have several")
@@ -205,6 +211,15 @@ def _cluster_name(table: int, name: str) -> str:
 
 
 def _listener(table: int, listener: Listener, custom_methods: bool) -> Json:
+    return {
+        "name": listener_name(table, listener.port),
+        "address": _address("127.0.0.1", 0),
+        "filter_chains": [{"filters": [reader(table, listener, custom_methods=custom_methods)]}],
+    }
+
+
+def reader(table: int, listener: Listener, *, custom_methods: bool = False) -> Json:
+    """The network filter that reads requests for a listener. Raises RenderError."""
     where = f"port {listener.port}"
     manager = {
         "@type": _HCM,
@@ -225,11 +240,7 @@ def _listener(table: int, listener: Listener, custom_methods: bool) -> Json:
     }
     if _has_tunnels(listener):  # a proxy that is not told so answers 403 to CONNECT
         manager["upgrade_configs"] = [{"upgrade_type": "CONNECT"}]
-    return {
-        "name": listener_name(table, listener.port),
-        "address": _address("127.0.0.1", 0),
-        "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
-    }
+    return {"name": "http", "typed_config": manager}
 
 
 def _arrival(arrival: Arrival, where: str) -> Json:

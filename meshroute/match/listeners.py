@@ -5,7 +5,8 @@ Source    spec/connect.md CONNECT-1, CONNECT-2; envoyproxy/envoy:
 Inputs    listeners; addresses and names of connections, in canonical form and in lower case.
 Exactness an address that is listened to goes before the port alone. Of networks the longest that has the destination
           decides, and then there is no way back to a wider one; of names the exact one, then the longest `*.suffix`,
-          then chains that ask for none.
+          then chains that ask for none; and then what asks for nothing, if the listener falls through. Only where no
+          network takes the destination is HTTP told from the rest.
 Errors    TableError for chains or listeners that a proxy could not tell apart.
 """
 
@@ -40,7 +41,7 @@ Taker = Reading | Chain
 class Door:
     """One listener, ready to be asked who takes a connection."""
 
-    __slots__ = ("_networks", "_sniffed", "listener", "only")
+    __slots__ = ("_any", "_networks", "_sniffed", "listener", "only")
 
     def __init__(self, listener: Listener) -> None:
         self.listener: Final = listener
@@ -55,22 +56,30 @@ class Door:
                 networks.setdefault(network, []).append((chain, taker))
             if not chain.destinations:
                 networks.setdefault(None, []).append((chain, taker))
+        if listener.sniffs:
+            networks.setdefault(None, [])
         self._networks: Final[Sequence[tuple[Network | None, _Names]]] = sorted(
             ((network, _Names(some, listener)) for network, some in networks.items()),
             key=lambda pair: -1 if pair[0] is None else pair[0].prefixlen,
             reverse=True,
         )
+        anything = self._networks[-1][1].taker("") if None in networks else None
+        self._any: Final = anything
         self.only: Final = reading if len(takers) == 1 and takers[0][1] is reading else None
         """Who takes everything, if one who reads does."""
 
     def taker(self, destination_ip: str, server_name: str, *, http: bool = False) -> Taker | None:
-        """Who takes a connection, on which the client speaks HTTP in the clear or not; None where it is closed."""
+        """Who takes a connection, on which the client speaks HTTP in the clear or not; None where nobody does."""
         if self.only is not None:
             return self.only
-        if http and self._sniffed is not None:
-            return self._sniffed
+        found = self._specific(destination_ip, server_name, http=http)
+        return self._any if found is None and self.listener.falls_through else found
+
+    def _specific(self, destination_ip: str, server_name: str, *, http: bool) -> Taker | None:
         address = ip_address(destination_ip) if destination_ip else None
         for network, names in self._networks:
+            if network is None and http and self._sniffed is not None:
+                return self._sniffed
             if network is None or (address is not None and address in network):
                 return names.taker(server_name)
         return None
@@ -102,33 +111,33 @@ def _network(written: str) -> Network:
 
 
 class _Names:
-    """Chains for one network, by the names that clients say."""
+    """Chains for one network, by the names that clients say. `*.suffix` is kept as `.suffix`, as a proxy does, to which
+    the two are the same."""
 
-    __slots__ = ("_exact", "_suffixes", "_unnamed")
+    __slots__ = ("_named",)
 
     def __init__(self, takers: Iterable[tuple[Chain, Taker]], listener: Listener) -> None:
-        exact: dict[str, Taker] = {}
-        suffixes: dict[str, Taker] = {}
-        unnamed: dict[str, Taker] = {}
+        named: dict[str, Taker] = {}
         for chain, taker in takers:
             for name in map(ascii_lower, chain.server_names or ("",)):
-                table, key = (suffixes, name[1:]) if name.startswith("*.") else (exact, name)
-                table = table if name else unnamed
-                if key in table:
+                key = name.removeprefix("*") if name.startswith("*.") else name
+                if "*" in key:
+                    raise TableError(
+                        f"port {listener.port}: server name `{name}`: `*` stands before a dot, at the front"
+                    )
+                if key in named:
                     said = f"for the server name `{name}`" if name else "without a server name"
                     raise TableError(f"port {listener.port}: two chains for the same connections, {said}")
-                table[key] = taker
-        self._exact: Final[Mapping[str, Taker]] = exact
-        self._suffixes: Final[Mapping[str, Taker]] = suffixes
-        self._unnamed: Final = unnamed.get("")
+                named[key] = taker
+        self._named: Final[Mapping[str, Taker]] = named
 
     def taker(self, name: str) -> Taker | None:
-        found = self._exact.get(name) if name else None
-        at = name.find(".")
-        while found is None and at >= 0:
-            found = self._suffixes.get(name[at:])
+        found = self._named.get(name)
+        at = name.find(".", 1)
+        while found is None and 0 < at < len(name) - 1:
+            found = self._named.get(name[at:])
             at = name.find(".", at + 1)
-        return found if found is not None else self._unnamed
+        return found if found is not None else self._named.get("")
 
 
 class Doors:

@@ -308,7 +308,10 @@ class Listener(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True
     With an `address`, the listener takes only what is sent there, and `names` are what clients look that address up by;
     names without an address are of a service whose address nobody knows. `chains` come first: the virtual hosts are for
     connections that could be taken by a chain for any destination and any name. A listener without virtual hosts closes
-    those. With `sniffs`, requests are looked up in the virtual hosts and everything else goes by the chains.
+    those. With `sniffs`, requests for destinations that are in no chain's network are looked up in the virtual hosts,
+    and everything else goes by the chains. With `falls_through`, a connection that nothing takes, not even in the most
+    specific network that has its destination, goes to what takes any destination and any name, or else where
+    connections go that no listener is for; without, it is closed.
     """
 
     port: int
@@ -321,3 +324,4 @@ class Listener(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True
     names: tuple[str, ...] = ()
     chains: tuple[Chain, ...] = ()
     sniffs: bool = False
+    falls_through: bool = False

@@ -148,6 +148,10 @@ class Envoy:
         self._others.append(connection)
         return connection
 
+    def port(self, listener: str) -> int:
+        """The port of one of the listeners."""
+        return self._connections[listener].port
+
     def ask(self, listener: str, request: bytes) -> Answer:
         """A request to one of the listeners, over a connection that is kept from one to the next."""
         try:
