@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import os
 import subprocess
@@ -213,7 +214,11 @@ class TestDecide4Purity:
 
 
 class watched:
-    """Audit events while the block runs, the hook's own aside. Hooks cannot be removed, so one serves all."""
+    """Audit events while the block runs, the hook's own aside. Hooks cannot be removed, so one serves all.
+
+    Others are kept from adding to them: Hypothesis traces some of its runs and reads frames for it, and what is
+    collected in the block may be another test's, such as its files.
+    """
 
     _listening: list[tuple[str, object]] | None = None
     _installed = False
@@ -222,16 +227,20 @@ class watched:
         if not watched._installed:
             sys.addaudithook(watched._hook)
             watched._installed = True
+        self._tracer = sys.gettrace()
+        sys.settrace(None)
+        gc.disable()
         watched._listening = []
         return watched._listening
 
     def __exit__(self, *_: object) -> None:
         watched._listening = None
+        gc.enable()
+        sys.settrace(self._tracer)
 
     @staticmethod
     def _hook(name: str, arguments: tuple[object, ...]) -> None:
-        # Hypothesis traces some of the runs, and a tracer reads attributes of frames; deciding reads none.
-        if watched._listening is not None and name != "object.__getattr__":
+        if watched._listening is not None:
             watched._listening.append((name, arguments))
 
 
