@@ -1,6 +1,6 @@
 """connect: one connection, one decision, by nothing but who connects where.
 
-Source    spec/connect.md CONNECT-1 to CONNECT-5; envoyproxy/envoy: source/common/tcp_proxy/tcp_proxy.cc
+Source    spec/connect.md CONNECT-1 to CONNECT-4; envoyproxy/envoy: source/common/tcp_proxy/tcp_proxy.cc
 Inputs    a Plan, a connection, the state before it, and the draws that a proxy would make.
 Exactness as `decide`, whose second half this is: a cluster by weight, an endpoint by the cluster's policy. Only the
           client's address can be a key.
