@@ -343,7 +343,7 @@ class TestConnect7TcpRules:
 
 
 class TestConnect8TlsRules:
-    """CONNECT-8: TLS rules by name, without any that holds the service; TCP ports are deaf to them, and these to TCP."""
+    """CONNECT-8: TLS rules by name, without any that holds the service; TCP ports are deaf to them, these to TCP."""
 
     @given(
         st.lists(st.sampled_from(("a.test", "*.test", "*.a.test")), unique=True),
