@@ -1,6 +1,6 @@
 """connect: one connection, one decision, by nothing but who connects where.
 
-Source    spec/connect.md CONNECT-1 to CONNECT-5; envoyproxy/envoy: source/common/tcp_proxy/tcp_proxy.cc
+Source    spec/connect.md CONNECT-1 to CONNECT-4; envoyproxy/envoy: source/common/tcp_proxy/tcp_proxy.cc
 Inputs    a Plan, a connection, the state before it, and the draws that a proxy would make.
 Exactness as `decide`, whose second half this is: a cluster by weight, an endpoint by the cluster's policy. Only the
           client's address can be a key.
@@ -17,20 +17,23 @@ from meshroute.match.listeners import Reading
 from meshroute.request import Request
 from meshroute.state import State
 from meshroute.table import Chain
-from meshroute.trace import ListenerChosen
+from meshroute.trace import ChainChosen, ListenerChosen
 
 
 def connect(plan: Plan, connection: Connection, state: State, draws: Draws, tell: Tell | None = None) -> Connected:
     """Where the connection goes. Raises ValueError where the listener reads requests: ask `decide` about those."""
     door = plan.doors.find(connection.port, connection.destination_ip, connection.host)
-    if tell is not None:
-        tell.append(ListenerChosen(connection.port, door is not None))
+    if tell is not None and door is None:
+        tell.append(ListenerChosen(connection.port, known=False))
     chain: Chain | Failed | None = None
     if door is not None:
         taker = door.taker(connection.destination_ip or door.listener.address, connection.server_name)
         if isinstance(taker, Reading):
             raise ValueError(f"port {connection.port} reads requests: decide about a request, not about a connection")
         chain = taker if taker is not None else plan.left(door)
+        if tell is not None:
+            name, rule = (taker.name, taker.rule) if taker is not None else ("", None)
+            tell.append(ChainChosen(connection.port, door.listener.address, taker is not None, name, rule))
     decision = unread(plan, chain, _as_request(connection), state, draws, tell)
     return Connected(
         decision.outcome,

@@ -1,6 +1,6 @@
 """Connection: what a client opens before it says anything that a proxy could read, and where it goes.
 
-Source    spec/connect.md CONNECT-1 to CONNECT-5; envoyproxy/envoy: source/common/tcp_proxy/tcp_proxy.cc
+Source    spec/connect.md CONNECT-1 to CONNECT-4; envoyproxy/envoy: source/common/tcp_proxy/tcp_proxy.cc
 Inputs    made by the caller; names in lower or upper case, addresses in any form.
 Errors    RequestError for what no client can open.
 """

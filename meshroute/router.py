@@ -93,12 +93,17 @@ class Router:
         """
         return shares(self._plan, request, state, horizon)
 
-    def connect(self, connection: Connection, state: State = _FRESH, draws: Draws = _FIRST) -> Connected:
+    def connect(
+        self, connection: Connection, state: State = _FRESH, draws: Draws = _FIRST, *, explain: bool = False
+    ) -> Connected:
         """Where a connection goes that nobody reads: TCP, or TLS that passes through. See `Connected`.
 
-        Raises ValueError where the proxy reads what comes: ask `decide` about a request.
+        With `explain`, every step that leads there is in `trace`. Raises ValueError where the proxy reads what comes:
+        ask `decide` about a request.
         """
-        return connect(self._plan, connection, state, draws)
+        steps: list[Step] | None = [] if explain else None
+        connected = connect(self._plan, connection, state, draws, steps)
+        return replace(connected, trace=tuple(steps)) if steps else connected
 
     def explain(self, request: Request, state: State = _FRESH, draws: Draws = _FIRST) -> Decision:
         """The same decision, with every step that led to it in `trace`."""

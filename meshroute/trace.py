@@ -32,6 +32,16 @@ class ListenerChosen(msgspec.Struct, frozen=True, tag=True):
     known: bool
 
 
+class ChainChosen(msgspec.Struct, frozen=True, tag=True):
+    """A listener, for one `address` or for all of the port, gave a connection to this chain, or to none of its own."""
+
+    port: int
+    address: str
+    taken: bool
+    chain: str = ""
+    rule: RuleRef | None = None
+
+
 class VirtualHostChosen(msgspec.Struct, frozen=True, tag=True):
     """The authority found this virtual host by this domain; `name` is empty where none took it."""
 
@@ -292,6 +302,7 @@ class HostPicked(msgspec.Struct, frozen=True, tag=True):
 
 Step: TypeAlias = (
     ListenerChosen
+    | ChainChosen
     | Arrived
     | TurnedAway
     | VirtualHostChosen

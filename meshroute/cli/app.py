@@ -6,6 +6,7 @@ Errors    every input that cannot be used ends with exit status 2 and says what 
 from __future__ import annotations
 
 import json as jsonlib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ import meshroute as mr
 from meshroute.cli import show
 from meshroute.compile.viewpoint import PathNormalization
 from meshroute.diagnostics import Diagnostic, to_builtins
+from meshroute.names import is_ip
 
 app = typer.Typer(
     add_completion=True,
@@ -227,6 +229,54 @@ def explain(
 
 
 @app.command()
+def connect(
+    where: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH... HOST:PORT",
+            help="Files or folders with manifests, and what the client connects to: a name or an address, and a port.",
+            show_default=False,
+        ),
+    ],
+    sni: Annotated[
+        str, typer.Option("--sni", metavar="NAME", help="The server name that the client says in TLS.")
+    ] = "",
+    namespace: Namespace = "default",
+    from_: From = "",
+    label: Label = None,
+    locality: Locality = "",
+    node: Node = "",
+    source_ip: SourceIp = "",
+    seed: Seed = 0,
+    draw: Draw = None,
+    state: StateFile = None,
+    repair: Repair = False,
+    lenient: Lenient = False,
+    registry_only: Registry = False,
+    notes: Notes = False,
+    json: Json = False,
+) -> None:
+    """Say where a connection goes that no proxy reads, TCP or TLS that passes through, and every step that leads there.
+
+    Example: meshroute connect manifests/ orders-db:3306
+    """
+    paths, connection = _paths_and_connection(where, sni, source_ip)
+    mesh = _load(paths, namespace, repair, lenient, registry_only, json)
+    router = mesh.router(_client(from_ or namespace, label or (), locality, node))
+    before, draws = _state(state), _draws(seed, draw or ())
+    try:
+        connected = router.connect(connection, before, draws, explain=True)
+    except ValueError as error:
+        _refuse(str(error))
+    if json:
+        said = [to_builtins(one) for one in mesh.diagnostics]
+        _print_json({"connected": connected.to_builtins(), "diagnostics": said})
+        return
+    show.print_diagnostics(show.console(stderr=True), mesh.diagnostics, notes=notes)
+    show.print_connected(show.console(), connected)
+
+
+@app.command()
 def shares(
     where: Where,
     method: Method = "GET",
@@ -362,6 +412,7 @@ def _paths_and_ask(
     return paths, ask
 
 
+<<<<<<< HEAD
 def _viewpoint(
     namespace: str,
     from_: str,
@@ -372,6 +423,26 @@ def _viewpoint(
     waypoint: str,
 ) -> Viewpoint:
     """The proxy that is asked. What a client says of its pod, a proxy at the edge and a waypoint have no use for."""
+=======
+def _paths_and_connection(where: Sequence[str], sni: str, source_ip: str) -> tuple[list[str], mr.Connection]:
+    """The arguments apart: paths, and the connection."""
+    ends = [one for one in where if re.fullmatch(r".+:[0-9]+", one)]
+    paths = [one for one in where if one not in ends]
+    if len(ends) != 1:
+        _refuse(f"give one HOST:PORT, such as orders-db:3306; got {len(ends) or 'none'}")
+    if not paths:
+        _refuse("give at least one file or folder with manifests")
+    host, _, port = ends[0].rpartition(":")
+    address = host.removeprefix("[").removesuffix("]")
+    name, ip = ("", address) if is_ip(address) else (host, "")
+    try:
+        return paths, mr.Connection(int(port), name, ip, sni, source_ip)
+    except mr.RequestError as error:
+        _refuse(str(error))
+
+
+def _client(namespace: str, labels: Sequence[str], locality: str = "", node: str = "") -> mr.Sidecar:
+>>>>>>> 0a934c671e023d65ede2e86e534bb67069838475
     if locality.count("/") > 2:
         _refuse(f"--locality takes REGION/ZONE/SUBZONE, got `{locality}`")
     if not gateway and not waypoint:

@@ -16,11 +16,17 @@ from rich.table import Table
 
 from meshroute.analysis.moved import Moved
 from meshroute.cli import words
+<<<<<<< HEAD
 from meshroute.decision import Decision, Failed, timeout_of
+=======
+from meshroute.connection import Connected
+from meshroute.decision import Decision, Failed
+>>>>>>> 0a934c671e023d65ede2e86e534bb67069838475
 from meshroute.diagnostics import Diagnostic, Severity, render
 from meshroute.names import unwire
 from meshroute.request import Request
 from meshroute.shares import Shares
+from meshroute.trace import Step
 
 BAR_WIDTH: Final = 24
 PIPED_WIDTH: Final = 200
@@ -62,6 +68,7 @@ def print_decision(to: Console, decision: Decision) -> None:
         facts.append(("subset", decision.subset))
     if decision.cluster:
         facts.append(("cluster", decision.cluster))
+<<<<<<< HEAD
     if decision.delay:
         facts.append(("delay", f"{decision.delay} ms"))
     for copy in decision.mirrors:
@@ -72,11 +79,31 @@ def print_decision(to: Console, decision: Decision) -> None:
     facts.extend(("answer", f"{name}: {unwire(value)}") for name, value in decision.response_headers)
     facts.extend(("changes", words.change(level)) for level in decision.edits.levels)
     facts.extend(("sets", f"{name}: {unwire(value)}") for name, value in decision.edits.lines)
+=======
+    facts.extend(("answer", f"{name}: {value}") for name, value in decision.response_headers)
+    _print_facts(to, facts, decision.trace)
+
+
+def print_connected(to: Console, connected: Connected) -> None:
+    """One connection: where it goes, by which chain, and the steps."""
+    colour = "bold red" if isinstance(connected.outcome, Failed) else "bold green"
+    asked = escape(words.connection(connected.connection))
+    to.print(f"{asked}\n[{colour}]→ {escape(words.outcome(connected))}[/]", soft_wrap=True)
+    facts = [
+        ("rule", words.rule(connected.rule, connected.chain, "chain")),
+        ("subset", connected.subset or ""),
+        ("cluster", connected.cluster or ""),
+    ]
+    _print_facts(to, [one for one in facts if one[1]], connected.trace)
+
+
+def _print_facts(to: Console, facts: Sequence[tuple[str, str]], trace: Sequence[Step]) -> None:
+>>>>>>> 0a934c671e023d65ede2e86e534bb67069838475
     for name, value in facts:
         to.print(f"  [dim]{name:<8}[/] {escape(value)}", soft_wrap=True)
-    if decision.trace:
+    if trace:
         to.print("  [dim]why[/]")
-        for number, one in enumerate(decision.trace, start=1):
+        for number, one in enumerate(trace, start=1):
             to.print(f"  {number:>4}. {escape(words.step(one))}", soft_wrap=True)
 
 

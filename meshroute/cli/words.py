@@ -9,6 +9,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import assert_never
 
+from meshroute.connection import Connected, Connection
 from meshroute.decision import Decision, Failed, Forwarded, Outcome, Redirected, Responded
 from meshroute.names import unwire
 from meshroute.table import (
@@ -44,6 +45,7 @@ from meshroute.trace import (
     Arrived,
     AuthorityRewritten,
     Because,
+    ChainChosen,
     ClusterDrawn,
     ClusterSaid,
     CookieDiffers,
@@ -90,8 +92,8 @@ FLAGS = {
 """Envoy's response flags, spelt out."""
 
 
-def outcome(decision: Decision) -> str:
-    """What becomes of the request, in one line."""
+def outcome(decision: Decision | Connected) -> str:
+    """What becomes of the request or the connection, in one line."""
     if isinstance(decision.outcome, Forwarded) and decision.endpoint is not None:
         return f"pod {decision.pod} at {decision.endpoint.key}" if decision.pod else str(decision.endpoint.key)
     return outcome_of(decision.outcome)
@@ -135,6 +137,7 @@ def percent(share: Fraction) -> str:
     return f"{float(share * 100):.2f}%"
 
 
+<<<<<<< HEAD
 def change(level: HeaderChanges) -> str:
     """What one level changes about headers."""
     signs = {Append.APPEND: "+", Append.IF_ABSENT: "+?", Append.OVERWRITE: "=", Append.OVERWRITE_IF_PRESENT: "=?"}
@@ -145,9 +148,19 @@ def change(level: HeaderChanges) -> str:
 
 def rule(ref: RuleRef | None, route: str = "") -> str:
     """Where a rule stands; a route without one is a default."""
+=======
+def rule(ref: RuleRef | None, route: str = "", what: str = "route") -> str:
+    """Where a rule stands; a route or a chain without one is a default."""
+>>>>>>> 0a934c671e023d65ede2e86e534bb67069838475
     if ref is not None:
         return str(ref)
-    return f"none (the default route `{route}`)" if route else "none"
+    return f"none (the default {what} `{route}`)" if route else "none"
+
+
+def connection(one: Connection) -> str:
+    """Where a client connects to, and what it says in TLS."""
+    where = one.host or (f"[{one.destination_ip}]" if ":" in one.destination_ip else one.destination_ip)
+    return f"{where}:{one.port}" + (f", server name {one.server_name}" if one.server_name else "")
 
 
 def text(wanted: TextMatch | QueryValue) -> str:
@@ -252,6 +265,10 @@ def step(one: Step) -> str:
     match one:
         case ListenerChosen(port, known):
             return f"port {port}: " + ("its routes apply" if known else "no service listens there")
+        case ChainChosen(port, address, taken, chain, rule):
+            where = f"{address}, port {port}" if address else f"port {port}"
+            named = f"{rule.kind} {rule.namespace}/{rule.name} {rule.path}" if rule else f"the chain `{chain}`"
+            return f"{where}: {named} takes the connection" if taken else f"{where}: nothing here takes the connection"
         case Arrived(authority, path):
             return f"put in order: host `{unwire(authority)}`, path `{unwire(path)}`"
         case TurnedAway(details):

@@ -1,6 +1,6 @@
 """TCP and TLS rules as chains: where connections go that no proxy reads.
 
-Source    spec/connect.md CONNECT-3 to CONNECT-8; istio/istio: pilot/pkg/networking/core/{tls.go,networkfilter.go}
+Source    spec/connect.md CONNECT-7 to CONNECT-9; istio/istio: pilot/pkg/networking/core/{tls.go,networkfilter.go}
 Inputs    VirtualServices in the order in which they count, services, and who asks.
 Exactness of rules, the first that applies takes a destination; a rule without conditions ends the search.
 Errors    none: what was wrong was diagnosed before.
@@ -53,30 +53,29 @@ class ConnectionRules:
         `networks` are the service's own, where its listener is shared with others; `server_names` are the names that
         tell its TLS from theirs.
         """
+        if port.protocol is not Protocol.TLS:
+            yield from self._by_network(virtual_services, host, port.number, networks)
+            return
         found = list(self._by_name(virtual_services, port.number, networks))
-        if port.protocol is Protocol.TLS:
-            if not found:
-                found.append(self._default(host, port.number, networks, server_names))
-        else:
-            found += self._by_network(virtual_services, host, port.number, networks)
-        yield from found
+        yield from found or [self._default(host, port.number, networks, server_names)]
 
     def _by_name(
         self, virtual_services: Iterable[VirtualService], port: int, networks: tuple[str, ...]
     ) -> Iterator[Chain]:
-        """TLS rules, each alternative once."""
+        """TLS rules, each alternative once. The networks of one are those of all behind it that name none."""
         handled: set[tuple[frozenset[str], frozenset[str]]] = set()
         for owner in virtual_services:
             for number, rule in enumerate(owner.spec.tls):
                 for index, asked in enumerate(rule.match):
                     key = frozenset(asked.sni_hosts), frozenset(asked.destination_subnets)
-                    if key in handled or not self._applies(asked, owner, port):
+                    if not self._applies(asked, owner, port):
+                        continue
+                    networks = asked.destination_subnets or networks
+                    if key in handled:
                         continue
                     handled.add(key)
                     path: FieldPath = ("tls", number, "match", index)
-                    yield self.chain(
-                        owner, rule.route, path, port, asked.destination_subnets or networks, sni(asked.sni_hosts)
-                    )
+                    yield self.chain(owner, rule.route, path, port, networks, sni(asked.sni_hosts))
 
     def _by_network(
         self, virtual_services: Iterable[VirtualService], host: Host, port: int, networks: tuple[str, ...]

@@ -1,6 +1,6 @@
 """Listeners for what a sidecar's client opens to addresses: TCP, TLS that passes through, and ports that do not say.
 
-Source    spec/connect.md CONNECT-4 to CONNECT-6; istio/istio: pilot/pkg/networking/core/listener.go
+Source    spec/connect.md CONNECT-6; istio/istio: pilot/pkg/networking/core/listener.go
           (buildSidecarOutboundListener)
 Inputs    the services and VirtualServices that an egress listener imports, and the virtual hosts made of them.
 Exactness a service whose address is known is listened for there; one of the cluster whose address nobody gave is known
@@ -91,11 +91,10 @@ class Outbound:
         if addresses or self._is_of_the_cluster(service):
             if not networks:
                 return []
-            return list(self._rules.chains(self._governing(service), service.host, port, networks))
-        if port.protocol is Protocol.UNKNOWN:
+        elif port.protocol is Protocol.UNKNOWN:
             return []
         named = sni((service.host, *service.aliases)) if port.protocol is Protocol.TLS else ()
-        return list(self._rules.chains(self._governing(service), service.host, port, (), named))
+        return list(self._rules.chains(self._governing(service), service.host, port, networks, named))
 
     def _addresses(self, service: RegisteredService) -> Sequence[str]:
         """Where clients connect to: the service's own addresses, or its endpoints' where it has none of its own."""

@@ -1,6 +1,6 @@
 """Listeners that do not read every request as Envoy configuration: addresses, chains, networks, server names.
 
-Source    spec/connect.md CONNECT-1 to CONNECT-3; envoyproxy/envoy: api/envoy/config/listener/v3,
+Source    spec/connect.md CONNECT-1 to CONNECT-5; envoyproxy/envoy: api/envoy/config/listener/v3,
           api/envoy/extensions/filters/network/tcp_proxy/v3
 Inputs    one routing table: listeners keep their own addresses and ports, so a proxy has only one such table.
 Exactness laid out as Istio lays it out: one door is bound, on a loopback port that the system picks, and hands every

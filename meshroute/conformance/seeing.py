@@ -1,6 +1,6 @@
 """What one sidecar sees, as plain values: names, virtual hosts, clusters, the rules that it follows.
 
-Source    spec/host.md, spec/sidecar.md, spec/kubernetes.md, spec/destination.md
+Source    spec/connect.md, spec/host.md, spec/sidecar.md, spec/kubernetes.md, spec/destination.md
 Inputs    manifests as text, a client and the mesh's settings as mappings. Errors: those of loading.
 """
 
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+
+import msgspec
 
 import meshroute as mr
 from meshroute.compile.destination import DestinationRules
@@ -104,11 +106,45 @@ def _subsets(
     return list(lookup.effective(client, Host(host), owner, labels).subsets)
 
 
+def _connect(
+    connection: Mapping[str, Any],
+    manifests: str = "",
+    client: Mapping[str, Any] = NOBODY,
+    table: Mapping[str, Any] | None = None,
+    outbound: str = "ALLOW_ANY",
+    seed: int = 0,
+    draws: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
+    """What becomes of a connection: of the outcome what there is, and of the way there; or that requests are read."""
+    if table is not None:
+        router = mr.Router(mr.RoutingTable.from_json(msgspec.json.encode(table)))
+    else:
+        router = mr.loads(manifests, config=mesh_of(NOBODY, outbound)).router(client_of(client))
+    try:
+        got = router.connect(mr.Connection(**connection), draws=mr.Draws.of(seed, given=draws))
+    except ValueError:
+        return {"outcome": "read"}
+    outcome = msgspec.to_builtins(got.outcome)
+    rule = got.rule
+    said = {
+        "outcome": outcome["type"],
+        "status": outcome.get("status"),
+        "flag": outcome.get("flag"),
+        "chain": got.chain or None,
+        "rule": f"{rule.kind} {rule.namespace}/{rule.name} {rule.path}" if rule else None,
+        "cluster": got.cluster,
+        "pod": got.pod,
+        "endpoint": got.endpoint.key if got.endpoint else None,
+    }
+    return {name: value for name, value in said.items() if value is not None}
+
+
 FUNCTIONS: Final[Mapping[str, Any]] = {
     "overlaps": lambda host, other: overlaps(host, other),
     "intersection": lambda hosts, others: list(intersection(hosts, others)),
     "names_for_namespace": lambda hosts, namespace: list(names_for_namespace(hosts, namespace)),
     "by_specificity": lambda hosts: sorted(hosts, key=specificity),
+    "connect": _connect,
     "domains": _domains,
     "virtual_hosts": _virtual_hosts,
     "clusters": _clusters,

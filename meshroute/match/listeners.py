@@ -1,6 +1,6 @@
 """Which listener a client reaches, and which of its chains takes the connection.
 
-Source    spec/connect.md CONNECT-1, CONNECT-2; envoyproxy/envoy:
+Source    spec/connect.md CONNECT-1 to CONNECT-3, CONNECT-5; envoyproxy/envoy:
           source/common/listener_manager/{filter_chain_manager_impl.cc,connection_handler_impl.cc}
 Inputs    listeners; addresses and names of connections, in canonical form and in lower case.
 Exactness an address that is listened to goes before the port alone. Of networks the longest that has the destination

@@ -11,17 +11,19 @@ from __future__ import annotations
 import json
 import socket
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from random import Random
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 import pytest
 
 from meshroute import Connected, Connection, Decision, Draws, Request, Router, RoutingTable
+from meshroute.conformance import Vector, load_vectors
 from meshroute.conformance.envoy import ANSWER_HEADERS
 from meshroute.conformance.envoy_connections import DOOR, OTHERWISE, READ, render_connections
 from meshroute.decision import Failed
@@ -47,6 +49,7 @@ from meshroute.table import (
 from tests.differential.conftest import Tally
 from tests.differential.envoy_process import PATIENCE, Envoy, envoy_path
 
+SPEC: Final = Path(__file__).parents[2] / "spec/vectors"
 LISTENERS: Final = 40
 CONNECTIONS_EACH: Final = 20
 AT_A_TIME: Final = 16
@@ -372,6 +375,51 @@ def test_connections_go_where_envoy_sends_them(seed: int, tally: Tally, tmp_path
     assert len(some) >= LISTENERS * CONNECTIONS_EACH
     assert set(seen) >= {"UF", "UH", "NC", "NR", "read", "bytes", "tls", "http"}, seen
     assert not found, f"{len(found)} differences\n" + "\n\n".join(found[:SHOWN])
+
+
+def _of_vectors() -> list[Vector]:
+    found = [one for one in load_vectors(SPEC) if one.name.startswith("connect/") and "observed" in one.origin]
+    assert {one.name for one in found} == {"connect/chains", "connect/requests"}
+    return found
+
+
+@pytest.mark.parametrize("vector", _of_vectors(), ids=lambda one: one.name)
+def test_the_vectors_say_what_envoy_says(vector: Vector, tally: Tally, tmp_path: Path) -> None:
+    """Every case of the vectors that claim to be observed, put to Envoy itself."""
+    asked = [_of_case(case, 20_000 + number) for number, case in enumerate(vector.when)]
+    given = vector.given["table"] if vector.kind == "decision" else vector.when[0]["arguments"]["table"]
+    log = tmp_path / "connections.log"
+    table = RoutingTable.from_json(json.dumps(given))
+    with Envoy(render_connections(table, str(log)), tmp_path) as envoy:
+        said = _open_all(envoy, asked)
+    theirs = _envoys(log, said)
+    for case, opened in zip(vector.when, asked, strict=True):
+        tally.counts["connections of vectors"] += 1
+        verdict, expect = theirs[opened.source_port], case["expect"]
+        name = expect.get("route" if vector.kind == "decision" else "chain", "")
+        failed = expect["outcome"] == "failed"
+        wanted = {
+            "name": name,
+            "cluster": "" if failed and expect["flag"] != "UH" else expect.get("cluster", verdict.cluster),
+            "host": expect.get("endpoint", verdict.host),
+            "flag": expect["flag"] if failed else "UF",
+        }
+        got = {"name": verdict.route or verdict.chain, **verdict._asdict()}
+        assert {key: got[key] for key in wanted} == wanted, case["case"]
+
+
+def _of_case(case: Mapping[str, Any], source_port: int) -> Opened:
+    if "request" not in case:
+        asked = dict(case["arguments"]["connection"])
+        name = asked.get("server_name", "")
+        client = asked.get("source_ip", "192.0.2.9")
+        return Opened(asked["port"], asked["destination_ip"], client, source_port, "tls" if name else "bytes", name)
+    asked = dict(case["request"])
+    url = urlsplit(asked["url"])
+    host, port = str(url.hostname), int(asked.get("port", url.port or 0))
+    if url.scheme == "https":
+        return Opened(port, asked["destination_ip"], "192.0.2.9", source_port, "tls", host)
+    return Opened(port, asked["destination_ip"], "192.0.2.9", source_port, "http")
 
 
 def test_addresses_are_what_they_are_taken_for() -> None:

@@ -340,6 +340,7 @@ def test_the_node_of_the_client_counts(tmp_path: Path) -> None:
         assert ("default/" in out) == (expected is not None)
 
 
+<<<<<<< HEAD
 SHOP = str(ROOT / "docs/examples/bookshop")
 
 
@@ -436,3 +437,54 @@ def test_the_mesh_may_put_paths_in_order() -> None:
     code, out, err = run("decide", SHOP, url, "--path-normalization", "some")
     assert (code, out) == (2, "")
     assert "'some' is not one of" in err
+=======
+BOOKSHOP = (str(ROOT / "docs/examples/bookshop"), "-n", "bookshop")
+
+
+def test_connect_names_the_rule_the_pod_and_the_steps() -> None:
+    """A TCP rule by weight, pinned to its last part."""
+    code, out, _ = run("connect", *BOOKSHOP, "orders-db:3306", "--draw", "stream=80")
+    assert code == 0
+    assert out.startswith("orders-db:3306\n→ pod bookshop/orders-db-")
+    assert re.search(r"rule +VirtualService bookshop/orders-db tcp\[0\] \(.*/database\.yaml:17\)\n +subset +v2\n", out)
+    assert "1. port 3306: VirtualService bookshop/orders-db tcp[0] takes the connection\n" in out
+    assert "drew 80 mod 100 = 80, in [80, 100)" in out
+
+
+def test_connect_says_where_unknown_connections_go() -> None:
+    """By address, of either version; and with a server name."""
+    code, out, _ = run("connect", *BOOKSHOP, "[fd00::1]:3307", "--sni", "db.example")
+    assert (code, out.splitlines()[:2]) == (0, ["[fd00::1]:3307, server name db.example", "→ [fd00::1]:3307"])
+    assert "port 3307: no service listens there" in out
+    code, out, _ = run("connect", *BOOKSHOP, "192.0.2.1:3307", "--registry-only")
+    assert code == 0
+    assert "→ connection closed, flag UH" in out
+
+
+def test_connect_prints_json() -> None:
+    """The connection and where it goes, as one document."""
+    code, out, err = run("connect", *BOOKSHOP, "orders-db:3306", "--draw", "stream=0", "--json")
+    answer = json.loads(out)
+    assert (code, err) == (0, "")
+    assert answer["connected"]["subset"] == "v1"
+    assert answer["connected"]["connection"]["host"] == "orders-db"
+    assert [one["type"] for one in answer["connected"]["trace"]][:2] == ["ChainChosen", "ClusterDrawn"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((*BOOKSHOP,), "give one HOST:PORT, such as orders-db:3306; got none"),
+        ((*BOOKSHOP, "a:1", "b:2"), "give one HOST:PORT, such as orders-db:3306; got 2"),
+        (("orders-db:3306",), "give at least one file or folder with manifests"),
+        ((*BOOKSHOP, "orders-db:0"), "port 0 is not between 1 and 65535"),
+        ((*BOOKSHOP, "orders-db:3306", "--source-ip", "home"), "`home` is not an IP address"),
+        ((*BOOKSHOP, "catalogue:80"), "port 80 reads requests"),
+    ],
+)
+def test_connect_refuses_what_it_cannot_use(arguments: tuple[str, ...], said: str) -> None:
+    """With exit status 2 and what would be right."""
+    code, out, err = run("connect", *arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+>>>>>>> 0a934c671e023d65ede2e86e534bb67069838475
