@@ -246,6 +246,8 @@ def connect(
     label: Label = None,
     locality: Locality = "",
     node: Node = "",
+    gateway: Edge = "",
+    waypoint: Ambient = "",
     source_ip: SourceIp = "",
     seed: Seed = 0,
     draw: Draw = None,
@@ -261,8 +263,9 @@ def connect(
     Example: meshroute connect manifests/ orders-db:3306
     """
     paths, connection = _paths_and_connection(where, sni, source_ip)
-    mesh = _load(paths, namespace, repair, lenient, registry_only, json)
-    router = mesh.router(_client(from_ or namespace, label or (), locality, node))
+    proxy = _viewpoint(namespace, from_, label, locality, node, gateway, waypoint)
+    mesh = _load(paths, namespace, repair, lenient, _config(registry_only, PathNormalization.DEFAULT), json)
+    router = _router(mesh, proxy)
     before, draws = _state(state), _draws(seed, draw or ())
     try:
         connected = router.connect(connection, before, draws, explain=True)
@@ -412,18 +415,6 @@ def _paths_and_ask(
     return paths, ask
 
 
-<<<<<<< HEAD
-def _viewpoint(
-    namespace: str,
-    from_: str,
-    labels: Sequence[str] | None,
-    locality: str,
-    node: str,
-    gateway: str,
-    waypoint: str,
-) -> Viewpoint:
-    """The proxy that is asked. What a client says of its pod, a proxy at the edge and a waypoint have no use for."""
-=======
 def _paths_and_connection(where: Sequence[str], sni: str, source_ip: str) -> tuple[list[str], mr.Connection]:
     """The arguments apart: paths, and the connection."""
     ends = [one for one in where if re.fullmatch(r".+:[0-9]+", one)]
@@ -441,8 +432,16 @@ def _paths_and_connection(where: Sequence[str], sni: str, source_ip: str) -> tup
         _refuse(str(error))
 
 
-def _client(namespace: str, labels: Sequence[str], locality: str = "", node: str = "") -> mr.Sidecar:
->>>>>>> 0a934c671e023d65ede2e86e534bb67069838475
+def _viewpoint(
+    namespace: str,
+    from_: str,
+    labels: Sequence[str] | None,
+    locality: str,
+    node: str,
+    gateway: str,
+    waypoint: str,
+) -> Viewpoint:
+    """The proxy that is asked. What a client says of its pod, a proxy at the edge and a waypoint have no use for."""
     if locality.count("/") > 2:
         _refuse(f"--locality takes REGION/ZONE/SUBZONE, got `{locality}`")
     if not gateway and not waypoint:

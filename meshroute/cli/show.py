@@ -16,12 +16,8 @@ from rich.table import Table
 
 from meshroute.analysis.moved import Moved
 from meshroute.cli import words
-<<<<<<< HEAD
-from meshroute.decision import Decision, Failed, timeout_of
-=======
 from meshroute.connection import Connected
-from meshroute.decision import Decision, Failed
->>>>>>> 0a934c671e023d65ede2e86e534bb67069838475
+from meshroute.decision import Decision, Failed, timeout_of
 from meshroute.diagnostics import Diagnostic, Severity, render
 from meshroute.names import unwire
 from meshroute.request import Request
@@ -68,7 +64,6 @@ def print_decision(to: Console, decision: Decision) -> None:
         facts.append(("subset", decision.subset))
     if decision.cluster:
         facts.append(("cluster", decision.cluster))
-<<<<<<< HEAD
     if decision.delay:
         facts.append(("delay", f"{decision.delay} ms"))
     for copy in decision.mirrors:
@@ -79,8 +74,6 @@ def print_decision(to: Console, decision: Decision) -> None:
     facts.extend(("answer", f"{name}: {unwire(value)}") for name, value in decision.response_headers)
     facts.extend(("changes", words.change(level)) for level in decision.edits.levels)
     facts.extend(("sets", f"{name}: {unwire(value)}") for name, value in decision.edits.lines)
-=======
-    facts.extend(("answer", f"{name}: {value}") for name, value in decision.response_headers)
     _print_facts(to, facts, decision.trace)
 
 
@@ -98,7 +91,6 @@ def print_connected(to: Console, connected: Connected) -> None:
 
 
 def _print_facts(to: Console, facts: Sequence[tuple[str, str]], trace: Sequence[Step]) -> None:
->>>>>>> 0a934c671e023d65ede2e86e534bb67069838475
     for name, value in facts:
         to.print(f"  [dim]{name:<8}[/] {escape(value)}", soft_wrap=True)
     if trace:

@@ -137,7 +137,6 @@ def percent(share: Fraction) -> str:
     return f"{float(share * 100):.2f}%"
 
 
-<<<<<<< HEAD
 def change(level: HeaderChanges) -> str:
     """What one level changes about headers."""
     signs = {Append.APPEND: "+", Append.IF_ABSENT: "+?", Append.OVERWRITE: "=", Append.OVERWRITE_IF_PRESENT: "=?"}
@@ -146,12 +145,8 @@ def change(level: HeaderChanges) -> str:
     return ", ".join(parts) or "nothing"
 
 
-def rule(ref: RuleRef | None, route: str = "") -> str:
-    """Where a rule stands; a route without one is a default."""
-=======
 def rule(ref: RuleRef | None, route: str = "", what: str = "route") -> str:
     """Where a rule stands; a route or a chain without one is a default."""
->>>>>>> 0a934c671e023d65ede2e86e534bb67069838475
     if ref is not None:
         return str(ref)
     return f"none (the default {what} `{route}`)" if route else "none"

@@ -1,6 +1,6 @@
 """What a rule does to requests, as a proxy gets it: rewrites, header changes, failures, copies, retries, origins.
 
-Source    spec/rule.md RULE-1 to RULE-12; istio/istio: pilot/pkg/networking/core/route/{route.go,retry/retry.go}
+Source    spec/rule.md RULE-1 to RULE-11; istio/istio: pilot/pkg/networking/core/route/{route.go,retry/retry.go}
 Inputs    rules that passed validation.
 Exactness numbers as the control plane rounds them: percentages are cut to a millionth, times to a millisecond.
 Errors    none: what has no meaning for a proxy is left out here, and check.py says so.

@@ -340,7 +340,6 @@ def test_the_node_of_the_client_counts(tmp_path: Path) -> None:
         assert ("default/" in out) == (expected is not None)
 
 
-<<<<<<< HEAD
 SHOP = str(ROOT / "docs/examples/bookshop")
 
 
@@ -437,7 +436,8 @@ def test_the_mesh_may_put_paths_in_order() -> None:
     code, out, err = run("decide", SHOP, url, "--path-normalization", "some")
     assert (code, out) == (2, "")
     assert "'some' is not one of" in err
-=======
+
+
 BOOKSHOP = (str(ROOT / "docs/examples/bookshop"), "-n", "bookshop")
 
 
@@ -487,4 +487,3 @@ def test_connect_refuses_what_it_cannot_use(arguments: tuple[str, ...], said: st
     code, out, err = run("connect", *arguments)
     assert (code, out) == (2, "")
     assert said in err
->>>>>>> 0a934c671e023d65ede2e86e534bb67069838475
