@@ -18,7 +18,7 @@ from meshroute.compile.actions import arrival_of
 from meshroute.compile.delegates import Delegates
 from meshroute.compile.destination import DestinationRules
 from meshroute.compile.istio import ProxyView
-from meshroute.compile.l4 import ConnectionRules, sni
+from meshroute.compile.l4 import ConnectionRules, acceptable, sni
 from meshroute.compile.pods import Workload
 from meshroute.compile.resolve import age, covers, intersection, is_subset_of, names_for_namespace, overlaps, resolve
 from meshroute.compile.routes import Asker, Rules, is_catch_all
@@ -153,7 +153,7 @@ class GatewayListeners:
             hosts = self.virtual_hosts(servers)
             return Listener(port, hosts, arrival=arrival_of(self._config, hosts, edge=True))
         taken: set[str] = set()
-        chains = tuple(chain for one in servers for chain in self._chains(one, taken))
+        chains = tuple(chain for one in servers for chain in self._chains(one, taken) if acceptable(chain))
         hosts = tuple(host for chain in chains for host in chain.virtual_hosts)
         return Listener(port, (), arrival=arrival_of(self._config, hosts, edge=True), chains=chains) if chains else None
 

@@ -57,7 +57,7 @@ class ConnectionRules:
             yield from self._by_network(virtual_services, host, port.number, networks)
             return
         found = list(self._by_name(virtual_services, port.number, networks))
-        yield from found or [self._default(host, port.number, networks, server_names)]
+        yield from filter(acceptable, found or [self._default(host, port.number, networks, server_names)])
 
     def _by_name(
         self, virtual_services: Iterable[VirtualService], port: int, networks: tuple[str, ...]
@@ -144,6 +144,11 @@ class ConnectionRules:
             (WeightedCluster(cluster_name(port, "", host)),), source_policies(self.effective(host), "", port)
         )
         return Chain(forward, name="default", destinations=networks, server_names=names)
+
+
+def acceptable(chain: Chain) -> bool:
+    """Whether a proxy would have a chain with such server names: a `*` stands before a dot, at the front."""
+    return not any("*" in name.removeprefix("*.") for name in chain.server_names)
 
 
 def sni(names: Iterable[str]) -> tuple[str, ...]:

@@ -136,6 +136,11 @@ class TestTls:
         found = compiler().chains([one], DB, TLS, ("10.0.0.0/8",), ("db",))
         assert summary(found) == [("", ("10.0.0.0/8",), ("db",))]
 
+    def test_names_that_a_proxy_refuses_are_left_out(self) -> None:
+        matches = [{"sniHosts": ["*-a.b"]}, {"sniHosts": ["a.*.b", "c"]}, {"sniHosts": ["*.b"]}]
+        found = compiler().chains([rules(tls=[{"match": matches, "route": [route("v")]}])], DB, TLS)
+        assert summary(found) == [("v", (), ("*.b",))]
+
     def test_any_name_is_no_condition(self) -> None:
         assert sni(["A.Example", "*.b"]) == ("a.example", "*.b")
         assert sni(["a", "*"]) == ()
