@@ -9,7 +9,7 @@ Errors    none. What traffic meets (no route, no cluster, no healthy host) is an
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -27,12 +27,14 @@ from meshroute.decision import (
     NO_HEALTHY_HOST,
     NO_ROUTE,
     NOBODY_LISTENS,
+    NOT_PASSED,
     NOT_TAKEN,
     UNTOUCHED,
     Copy,
     Decision,
     Failed,
     Outcome,
+    Passed,
     Responded,
 )
 from meshroute.doing import (
@@ -94,6 +96,7 @@ from meshroute.trace import (
     NumberSaid,
     OriginAsked,
     PathRewritten,
+    PrioritiesPassedOver,
     PriorityChosen,
     RouteMatched,
     RouteSkipped,
@@ -444,6 +447,7 @@ class Going(msgspec.Struct, frozen=True, gc=False):
     tried: tuple[EndpointKey, ...] = ()
     drawn: int = 0
     entries: tuple[int, ...] = ()
+    passed: Passed = NOT_PASSED
 
 
 def forward(plan: Plan, going: Going, state: State, draws: Draws, tell: Tell | None) -> Decision:
@@ -481,7 +485,10 @@ def retry(
     if not refresh:
         chosen = replace(chosen, cluster=started.cluster)
     tried = (*before.tried, started.endpoint)
-    going = Going(before.request, route, action, tried, before.drawn, entries)
+    passed = before.passed
+    if action.retries is not None and action.retries.other_priorities and before.endpoint is not None:
+        passed = replace(passed, attempted=(*passed.attempted, before.endpoint.priority))
+    going = Going(before.request, route, action, tried, before.drawn, entries, passed)
     doing = plan.doings.get(_identity(route)) if route is not None else None
     if chosen.cluster in plan.targets:
         found = _to_cluster(plan, going, chosen, state, draws, tell)
@@ -527,7 +534,7 @@ def _to_cluster(
     request, route, action, tried = going.request, going.route, going.action, going.tried
     name, rule = (route.name, route.rule) if route is not None else ("", None)
     cluster = chosen.cluster
-    drawn, entries = going.drawn, going.entries
+    drawn, entries, passed = going.drawn, going.entries, going.passed
     target = plan.targets.get(cluster)
     if target is None:
         return Decision(NO_CLUSTER, request, name, rule, cluster, tried=tried, matched=route)
@@ -555,7 +562,7 @@ def _to_cluster(
         _tell_key(action.hash_policies, request, key, draws, tell)
     parts = target.asked(state, action, chosen)
     if tried:
-        picked = _pick_again(parts, key, action, state, draws, tried, tell)
+        picked, passed = _pick_again(parts, key, going, state, draws, tell)
     else:
         picked = _pick(parts, key, state, draws, 0, tell)
     if picked is None:
@@ -585,6 +592,7 @@ def _to_cluster(
         route,
         drawn,
         entries,
+        passed,
     )
 
 
@@ -606,7 +614,7 @@ class Picked(msgspec.Struct, frozen=True, gc=False):
 
 
 def _pick(
-    parts: Sequence[Asked], key: Key, state: State, draws: Drawn, attempt: int, tell: Tell | None
+    parts: Iterable[Asked], key: Key, state: State, draws: Drawn, attempt: int, tell: Tell | None
 ) -> Picked | None:
     """One endpoint: of the first part that has one, by priority, by locality, by policy. None where none may be
     chosen. Each part that is asked has draws of its own."""
@@ -659,29 +667,50 @@ def _settle(whom: View, ask: Ask, tell: Tell | None) -> tuple[Pool, tuple[Effect
 
 
 def _pick_again(
-    parts: Sequence[Asked],
-    key: Key,
-    action: Forward,
-    state: State,
-    draws: Draws,
-    tried: tuple[EndpointKey, ...],
-    tell: Tell | None,
-) -> Picked | None:
-    """Picks until one was not tried before, or the attempts are used up: then the last one is taken as it is."""
+    parts: Sequence[Asked], key: Key, going: Going, state: State, draws: Draws, tell: Tell | None
+) -> tuple[Picked | None, Passed]:
+    """Picks until one was not tried before, or the attempts are used up: then the last one is taken as it is. Each pick
+    may pass over priorities."""
+    action, passed = going.action, _Passing(going, tell)
     attempts = action.retry_hosts.attempts if action.retry_hosts is not None else 0
-    passed: tuple[Effect, ...] = ()
+    rejected: tuple[Effect, ...] = ()
     for attempt in range(attempts + 1):
-        picked = _pick(parts, key, state, Again(draws, str(attempt)) if attempt else draws, attempt, tell)
+        named = Again(draws, str(attempt)) if attempt else draws
+        picked = _pick(passed.others(parts), key, state, named, attempt, tell)
         if picked is None:
-            return None
-        if picked.key not in tried or attempt == attempts:
-            return Picked(picked.pool, picked.number, passed + picked.effects)
+            return None, passed.now
+        if picked.key not in going.tried or attempt == attempts:
+            return Picked(picked.pool, picked.number, rejected + picked.effects), passed.now
         if tell is not None:
             tell.append(HostRejected(picked.key))
         # A turn that was taken is taken, even if nobody was sent there.
         turns = tuple(one for one in picked.effects if not isinstance(one, RequestStarted))
-        passed, state = passed + turns, state.after(turns)
+        rejected, state = rejected + turns, state.after(turns)
     raise AssertionError("the last attempt is always taken")
+
+
+class _Passing:
+    """The priorities that the picks of a retry pass over: what was tried is remembered from pick to pick."""
+
+    __slots__ = ("_every", "_tell", "now")
+
+    def __init__(self, going: Going, tell: Tell | None) -> None:
+        retries = going.action.retries
+        self._every: Final = retries.other_priorities if retries is not None else 0
+        self._tell: Final = tell
+        self.now = going.passed
+
+    def others(self, parts: Sequence[Asked]) -> Iterable[Asked]:
+        """The parts as this pick sees them. Only a part that is asked changes what is remembered."""
+        return parts if self._every == 0 else map(self._other, parts)
+
+    def _other(self, asked: Asked) -> Asked:
+        self.now, view = asked.view.others(self.now, self._every)
+        if view is asked.view:
+            return asked
+        if self._tell is not None and self.now.loads is not None:
+            self._tell.append(PrioritiesPassedOver(tuple(sorted(self.now.excluded)), *self.now.loads))
+        return Asked(view, asked.part)
 
 
 def dead_end(route: Route | None) -> Failed:

@@ -87,6 +87,21 @@ class Edits(msgspec.Struct, frozen=True, gc=False):
 UNTOUCHED: Final = Edits()
 
 
+class Passed(msgspec.Struct, frozen=True, gc=False):
+    """What the retries of one request remember of priorities.
+
+    `attempted` has the priority of each try, since the last time that none was left; `excluded` those that are passed
+    over; `loads` what the others got, for the healthy and for the degraded endpoints of each.
+    """
+
+    attempted: tuple[int, ...] = ()
+    excluded: frozenset[int] = frozenset()
+    loads: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+
+
+NOT_PASSED: Final = Passed()
+
+
 class Decision(msgspec.Struct, frozen=True):
     """Where one request goes, and why.
 
@@ -99,7 +114,8 @@ class Decision(msgspec.Struct, frozen=True):
     `delay` is how long a fault makes the request wait, in milliseconds; `mirrors` are the copies that are really sent.
     `edits` is what happens to the upstream's answer (see `answer`). `matched` is the route that took the request;
     `drawn` the number by which it chose among several clusters, and `entries` which of them it chose, by their places
-    in its list: in this try, which is the last, and in those before, as long as they do not repeat.
+    in its list: in this try, which is the last, and in those before, as long as they do not repeat. `passed` is what
+    the next try remembers of priorities.
     """
 
     outcome: Outcome
@@ -119,6 +135,7 @@ class Decision(msgspec.Struct, frozen=True):
     matched: Route | None = None
     drawn: int = 0
     entries: tuple[int, ...] = ()
+    passed: Passed = NOT_PASSED
 
     @property
     def action(self) -> Action | None:

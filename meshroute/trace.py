@@ -248,6 +248,15 @@ class PriorityChosen(msgspec.Struct, frozen=True, tag=True):
     high: int
 
 
+class PrioritiesPassedOver(msgspec.Struct, frozen=True, tag=True):
+    """A retry prefers priorities that were not tried before: those that are passed over (none, where all were tried and
+    it begins anew), and the loads of the healthy and the degraded endpoints of each priority now."""
+
+    priorities: tuple[int, ...]
+    healthy: tuple[int, ...]
+    degraded: tuple[int, ...]
+
+
 class LocalityChosen(msgspec.Struct, frozen=True, tag=True):
     """The locality that serves, and by what it was chosen."""
 
@@ -313,6 +322,7 @@ Step: TypeAlias = (
     | ClusterDrawn
     | SubsetAsked
     | HostsNarrowed
+    | PrioritiesPassedOver
     | PriorityChosen
     | LocalityChosen
     | KeyHashed

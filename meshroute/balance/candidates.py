@@ -12,7 +12,7 @@ Errors    none. A part without a picker serves nobody.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from fractions import Fraction
 from itertools import pairwise
@@ -23,8 +23,9 @@ from meshroute.balance.bounded import Bounded
 from meshroute.balance.hosts import hosts
 from meshroute.balance.localities import Zones, effective, ordered, zones
 from meshroute.balance.picker import Ask, Forgetful, Members, Odds, Picker, span_chance
-from meshroute.balance.priority import counted, loads, percent
+from meshroute.balance.priority import Loads, counted, loads, other_loads, percent
 from meshroute.balance.round_robin import WeightedTurns
+from meshroute.decision import Passed
 from meshroute.draws import ZONE_GATE, ZONE_KEEP, ZONE_SPREAD
 from meshroute.names import EndpointKey
 from meshroute.state import Effect, RequestStarted, Source, level
@@ -133,10 +134,17 @@ class Band(NamedTuple):
 class View:
     """A cluster, or a part of one, as its health is now."""
 
-    __slots__ = ("bands", "cluster", "hashes", "only", "placed")
+    __slots__ = ("_others", "bands", "cluster", "hashes", "only", "placed")
 
-    def __init__(self, cluster: Cluster, placed: Sequence[Placed], bands: Sequence[Band]) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        placed: Sequence[Placed],
+        bands: Sequence[Band],
+        others: Callable[[Passed, int], tuple[Passed, View]] | None = None,
+    ) -> None:
         self.cluster: Final = cluster.name
+        self._others: Final = others
         self.placed: Final = tuple(placed)
         self.hashes: Final = isinstance(cluster.policy, (RingHash, Maglev))
         self.bands: Final = tuple(bands)
@@ -147,6 +155,11 @@ class View:
         """The band of a request's number."""
         point = number % 100
         return next(one for one in self.bands if point < one.high)
+
+    def others(self, passed: Passed, every: int) -> tuple[Passed, View]:
+        """The same endpoints for a retry that prefers priorities not tried yet, after every `every`th try. Rings and
+        Maglev tables do not, nor does who serves in any case."""
+        return self._others(passed, every) if self._others is not None else (passed, self)
 
 
 class Around(NamedTuple):
@@ -216,15 +229,33 @@ class _Views:
         last = max((one.endpoint.priority for one in placed), default=0)
         levels = [[one for one in placed if one.endpoint.priority == number] for number in range(last + 1)]
         cluster = self.cluster
+        counts = [counted(one.endpoint for one in some) for some in levels]
         shares = loads(
-            [counted(one.endpoint for one in some) for some in levels],
+            counts,
             self.panic,
             cluster.overprovisioning,
             cluster.weighted_health,
             self.hashes,
         )
-        bands: list[Band] = []
         parts: dict[tuple[int, Which], Part] = {}
+        bands = self._bands(shares, levels, parts)
+        if self.hashes:
+            return View(cluster, placed, bands)
+
+        def others(passed: Passed, every: int) -> tuple[Passed, View]:
+            passed, now = other_loads(passed, every, shares, counts, cluster.overprovisioning, cluster.weighted_health)
+            if now is shares:
+                return passed, known
+            return passed, View(cluster, placed, self._bands(now, levels, parts), others)
+
+        known = View(cluster, placed, bands, others)
+        return known
+
+    def _bands(
+        self, shares: Loads, levels: Sequence[Sequence[Placed]], parts: dict[tuple[int, Which], Part]
+    ) -> list[Band]:
+        """The spans of the loads; `parts` are those that are made already, and get what is made now."""
+        bands: list[Band] = []
         low = 0
         for which, by in ((Which.HEALTHY, shares.healthy), (Which.DEGRADED, shares.degraded)):
             for priority, share in enumerate(by):
@@ -238,7 +269,7 @@ class _Views:
                 bands.append(Band(low, low + share, priority, exposed, parts[priority, asked]))
                 low += share
         assert low == 100, "the loads of all priorities sum to 100"
-        return View(cluster, placed, bands)
+        return bands
 
     def _part(self, priority: int, which: Which, placed: Sequence[Placed]) -> Part:
         if self.hashes:

@@ -1,7 +1,8 @@
-"""How much of the traffic each priority gets, and when a priority panics.
+"""How much of the traffic each priority gets, and when a priority panics; how much of that of retries.
 
-Source    spec/priority.md PRIO-1, PRIO-2, PRIO-4; envoyproxy/envoy:
-          source/extensions/load_balancing_policies/common/load_balancer_impl.cc
+Source    spec/priority.md PRIO-1, PRIO-2, PRIO-4, spec/retry.md RETRY-5; envoyproxy/envoy:
+          source/extensions/load_balancing_policies/common/load_balancer_impl.cc,
+          source/extensions/retry/priority/previous_priorities/previous_priorities.cc
 Inputs    for each priority, how many of its endpoints are in which health (or, weighted, how much weight is).
 Exactness whole percentages by integer division, in Envoy's order; the panic test alone is in IEEE doubles. The loads of
           all priorities sum to 100.
@@ -11,8 +12,12 @@ Errors    none. Priorities without any endpoint take part as empty ones.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import NamedTuple
 
+import msgspec
+
+from meshroute.decision import NOT_PASSED, Passed
 from meshroute.table import Endpoint, Health
 
 
@@ -74,13 +79,7 @@ def loads(
 
     `hashed` asks for those of a ring or a Maglev table.
     """
-    healthy, degraded = [], []
-    for one in priorities:
-        well, spared, all_of = one.healthy, one.degraded, one.hosts - one.draining
-        if weighted:
-            well, spared, all_of = one.healthy_weight, one.degraded_weight, one.counted_weight
-        healthy.append(min(100, overprovisioning * well // all_of) if all_of else 0)
-        degraded.append(min(100, overprovisioning * spared // all_of) if all_of else 0)
+    healthy, degraded = _able(priorities, overprovisioning, weighted)
     available = min(100, sum(healthy) + sum(degraded))
     panics = tuple(available != 100 and _fit(one) < min(100, panic) for one in priorities)
     if all(panics):
@@ -92,6 +91,64 @@ def loads(
         known = priorities[: panics.index(False)] if hashed else ()
         return Loads(_by_size(known, len(priorities)), _none(len(priorities)), panics)
     return Loads(*_divided(healthy, degraded, available), panics)
+
+
+def other_loads(
+    before: Passed,
+    every: int,
+    plain: Loads,
+    priorities: Sequence[Counted],
+    overprovisioning: int,
+    weighted: bool = False,
+) -> tuple[Passed, Loads]:
+    """The loads of a retry that prefers priorities not tried yet, and what the next pick remembers.
+
+    `plain` are the loads of a first try; after every `every`th try those that were tried are passed over.
+    """
+    tries = len(before.attempted)
+    if tries < every:
+        return before, plain
+    if tries % every == 0:
+        before, found = _passed_over(before, *_able(priorities, overprovisioning, weighted))
+        if not found:
+            return before, plain
+    if before.loads is None or len(before.loads[0]) != len(priorities):
+        return before, plain  # of another cluster, to whose priorities nothing was given
+    return before, Loads(*before.loads, plain.panics)
+
+
+def _passed_over(before: Passed, healthy: Sequence[int], degraded: Sequence[int]) -> tuple[Passed, bool]:
+    """With what was tried left out, or everything again where that leaves nobody; whether anybody is able at all."""
+    able = tuple(number for number, some in enumerate(zip(healthy, degraded, strict=True)) if any(some))
+    now = Passed(before.attempted, before.excluded.union(before.attempted))
+    if now.excluded.issuperset(able):
+        now = NOT_PASSED
+    if not able:
+        return now, False
+    left, right = (
+        [0 if number in now.excluded else one for number, one in enumerate(some)] for some in (healthy, degraded)
+    )
+    available, rest = min(100, sum(left) + sum(right)), 100
+    shares = [0] * (2 * len(left))
+    while rest:  # what rounding leaves goes round once more, from the first on
+        for number, one in enumerate(chain(left, right)):
+            taken = min(rest, one * 100 // available)
+            shares[number] += taken
+            rest -= taken
+    loads = tuple(shares[: len(left)]), tuple(shares[len(left) :])
+    return msgspec.structs.replace(now, loads=loads), True
+
+
+def _able(priorities: Iterable[Counted], overprovisioning: int, weighted: bool) -> tuple[list[int], list[int]]:
+    """For each priority, what percentage of everything its healthy and its degraded endpoints can take."""
+    healthy, degraded = [], []
+    for one in priorities:
+        well, spared, all_of = one.healthy, one.degraded, one.hosts - one.draining
+        if weighted:
+            well, spared, all_of = one.healthy_weight, one.degraded_weight, one.counted_weight
+        healthy.append(min(100, overprovisioning * well // all_of) if all_of else 0)
+        degraded.append(min(100, overprovisioning * spared // all_of) if all_of else 0)
+    return healthy, degraded
 
 
 def _fit(one: Counted) -> float:

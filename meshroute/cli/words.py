@@ -6,6 +6,7 @@ Errors    none.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import assert_never
 
@@ -69,6 +70,7 @@ from meshroute.trace import (
     PathDiffers,
     PathRewritten,
     PortionMissed,
+    PrioritiesPassedOver,
     PriorityChosen,
     QueryDiffers,
     RouteMatched,
@@ -228,6 +230,10 @@ def because(reason: Because) -> str:
             assert_never(reason)
 
 
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
 def _hashed(policy: HashPolicy) -> str:
     match policy:
         case HashOnHeader(name):
@@ -293,6 +299,9 @@ def step(one: Step) -> str:
             return f"{_hashed(policy)} = {', '.join(f'`{unwire(value)}`' for value in values)}: key {key}"
         case SubsetAsked(name, why, endpoints):
             return f"subset {name or 'of all endpoints'} ({endpoints} endpoints): {why}"
+        case PrioritiesPassedOver(priorities, healthy, degraded):
+            passed = f"priorities {_listed(priorities)} were tried" if priorities else "all priorities were tried"
+            return f"{passed}: the loads are now {_listed(healthy)} for healthy, {_listed(degraded)} for degraded ones"
         case PriorityChosen(priority, which, point, low, high):
             whose = "all endpoints, in a panic," if which == "all" else f"{which} endpoints"
             return f"{whose} of priority {priority}: the request's number mod 100 = {point}, in [{low}, {high})"

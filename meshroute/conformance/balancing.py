@@ -28,9 +28,11 @@ from meshroute.table import (
     Forward,
     Health,
     Listener,
+    Retries,
     RetryHosts,
     Route,
     RouteMatch,
+    RoutingTable,
     SlowStart,
     VirtualHost,
     WeightedCluster,
@@ -210,7 +212,21 @@ def watched(
     return told
 
 
+def failing_tries(
+    cluster: Mapping[str, Any], retries: Mapping[str, Any], retry_hosts: Mapping[str, Any] | None = None
+) -> list[str | None]:
+    """The endpoints of all tries of a request that nobody answers."""
+    made = _made(cluster)
+    hosts = msgspec.convert(retry_hosts, RetryHosts) if retry_hosts is not None else None
+    action = Forward((WeightedCluster(made.name),), retries=msgspec.convert(retries, Retries), retry_hosts=hosts)
+    host = VirtualHost("all", ("*",), (Route(RouteMatch(), action),))
+    router = mr.Router(RoutingTable((Listener(80, (host,)),), (made,)))
+    end = mr.Session(router).send(REQUEST, lambda _: mr.Failure.CONNECT_FAILED)
+    return [_at(one) for one in end.tries]
+
+
 FUNCTIONS: Mapping[str, Any] = {
+    "failing_tries": failing_tries,
     "priority_loads": priority_loads,
     "keyed_picks": keyed_picks,
     "attempted_picks": attempted_picks,

@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 import pytest
 from msgspec.structs import replace
 
-from meshroute import Decision, Request, Router, RoutingTable, State
+from meshroute import Decision, Draws, Request, Router, RoutingTable, State
 from meshroute.conformance.envoy import render
 from meshroute.names import ClusterName
 from meshroute.state import level
@@ -38,6 +38,7 @@ from meshroute.table import (
     Policy,
     RandomChoice,
     RegexRewrite,
+    Retries,
     RetryHosts,
     RingHash,
     RoundRobin,
@@ -515,6 +516,98 @@ def _ends(cluster: Cluster, failing: Sequence[bool], retries: int, attempts: int
             decision = router.retry(request, decision)
     assert decision.endpoint is not None
     return 503 if failing[keys.index(decision.endpoint.key)] else 200, decision.endpoint.key
+
+
+def test_retries_prefer_priorities_not_tried_yet(tmp_path: Path, tally: Tally, seed: int) -> None:
+    """Nobody answers; whom each try went to, against the chances of every draw after the tries before it."""
+    rng = Random(seed)
+    clusters, routes, times = [], [], 40
+    for number in range(60):
+        endpoints = tuple(
+            Endpoint(f"10.{number}.{priority}.{at}", 80, health=rng.choice(HEALTHS), priority=priority)
+            for priority in rng.sample(range(4), rng.choice((1, 2, 2, 3, 4)))
+            for at in range(rng.choice((1, 1, 2)))
+        )
+        policy = rng.choice((RandomChoice(), RandomChoice(), RandomChoice(), RingHash(64)))
+        one = Cluster(
+            ClusterName(f"c{number}"),
+            policy,
+            endpoints,
+            panic=rng.choice((0.0, 50.0, 100.0)),
+            overprovisioning=rng.choice((140, 100, 20)),
+            weighted_health=rng.random() < 0.2,
+        )
+        retries = Retries(("5xx",), rng.randint(1, 6), base_interval=1, other_priorities=rng.choice((1, 1, 2, 3)))
+        hosts = RetryHosts(rng.randint(0, 2)) if rng.random() < 0.3 else None
+        action = Forward((WeightedCluster(one.name),), retries=retries, retry_hosts=hosts)
+        clusters.append(one)
+        routes.append(Route(RouteMatch(Exact(f"/{one.name}")), action))
+    table = one_listener(routes, clusters)
+    router, bootstrap, log = Router(table), render([table]), tmp_path / "tries"
+    for listener in bootstrap["static_resources"]["listeners"]:
+        *_, last = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
+        last["typed_config"] = {**last["typed_config"], "upstream_log": [_each_try(log)]}
+    with Envoy(bootstrap, tmp_path) as envoy:
+        for one in clusters:
+            for number in range(times):
+                envoy.ask("0:80", Sent("GET", "h", f"/{one.name}?{number}", ()).bytes())
+    logged: dict[str, tuple[str, ...]] = {f"/{one.name}?{number}": () for one in clusters for number in range(times)}
+    for line in log.read_text().splitlines():
+        asked, host = line.split()
+        logged[asked] += (host,)
+    found: dict[ClusterName, Counter[tuple[str, ...]]] = {one.name: Counter() for one in clusters}
+    for asked, tries in logged.items():
+        found[ClusterName(asked[1:].partition("?")[0])][tries] += 1
+    for one, route in zip(clusters, routes, strict=True):
+        assert isinstance(route.action, Forward)
+        assert route.action.retries is not None
+        simple = isinstance(one.policy, RandomChoice) and route.action.retry_hosts is None
+        for before in {tries[:step] for tries in found[one.name] for step in range(len(tries) + 1)}:
+            follows = Counter[str]()
+            for tries, count in found[one.name].items():
+                if tries[: len(before)] == before and len(before) <= route.action.retries.attempts:
+                    follows[(*tries, "")[len(before)]] += count
+            for host, count in follows.items():
+                if simple:
+                    share = _share(router, one, before, host)
+                    assert plausible(count, follows.total(), share, CHANCE), (one, route, before, host)
+                else:
+                    assert _can_be(router, one, before, host, rng), (one, route, before, host)
+    tally.counts["retried requests"] += len(clusters) * times
+
+
+def _each_try(log: Path) -> Mapping[str, Any]:
+    """A line for each try: the path, and the host that was asked."""
+    line = {"text_format_source": {"inline_string": "%REQ(:PATH)% %UPSTREAM_HOST%\n"}}
+    kind = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
+    return {"name": "tries", "typed_config": {"@type": kind, "path": str(log), "log_format": line}}
+
+
+def _tried(router: Router, cluster: Cluster, before: Sequence[str], draws: Draws, rng: Random) -> str:
+    """Whom the next try goes to after these tries; empty text for nobody. The draws before are whatever leads there."""
+    request = of(cluster.name)
+    decision: Decision | None = None
+    for host in before:
+        some = (Draws(rng.getrandbits(64)) for _ in range(100_000))
+        tries = (
+            router.decide(request, draws=one) if decision is None else router.retry(request, decision, draws=one)
+            for one in some
+        )
+        decision = next(one for one in tries if one.endpoint is not None and one.endpoint.key == host)
+    found = router.decide(request, draws=draws) if decision is None else router.retry(request, decision, draws=draws)
+    return found.endpoint.key if found.endpoint is not None else ""
+
+
+def _share(router: Router, cluster: Cluster, before: Sequence[str], host: str) -> Fraction:
+    """The share of the next try, where one number draws the priority and one of at most two hosts."""
+    rng = Random(0)
+    draws = [Draws(given={"priority": number}) for number in range(200)]
+    return Fraction(sum(_tried(router, cluster, before, one, rng) == host for one in draws), 200)
+
+
+def _can_be(router: Router, cluster: Cluster, before: Sequence[str], host: str, rng: Random) -> bool:
+    """Whether some draws lead there; the rarest way has a percent of a percent."""
+    return any(_tried(router, cluster, before, Draws(rng.getrandbits(64)), rng) == host for _ in range(100_000))
 
 
 def test_cookies_that_the_proxy_makes(tmp_path: Path, tally: Tally, seed: int) -> None:

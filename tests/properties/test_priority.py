@@ -14,7 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from meshroute import Draws, Request, Router, State
+from meshroute import Draws, Request, Router, Session, State
 from meshroute.balance import Around, Band, ByLocality, Pool, Which, of_cluster
 from meshroute.balance.hosts import hosts
 from meshroute.balance.localities import effective, ordered
@@ -35,10 +35,12 @@ from meshroute.table import (
     Maglev,
     Policy,
     RandomChoice,
+    Retries,
     RingHash,
     RoundRobin,
     ZoneAware,
 )
+from meshroute.trace import PrioritiesPassedOver
 from tests.strategies.clusters import CLUSTER, REQUEST, ZONES, Levels, flat, levels, router_to
 from tests.strategies.tables import U64
 
@@ -451,6 +453,91 @@ names = st.lists(
     min_size=1,
     max_size=6,
 )
+
+
+class Memory(NamedTuple):
+    """RETRY-5 once more: the tries that are remembered, what is excluded, and who holds the hundred tickets."""
+
+    tried: tuple[int, ...] = ()
+    out: frozenset[int] = frozenset()
+    held: tuple[Ticket, ...] = ()
+
+    def next(self, some: Levels, every: int, factor: int, weighted: bool) -> Memory:
+        """Before the next pick, with no tickets where those of a first try count."""
+        if len(self.tried) < every:
+            return self._replace(held=())
+        if len(self.tried) % every:
+            return self
+        fit = fitness(some, factor, weighted)
+        now = Memory(self.tried, self.out | set(self.tried))
+        left = {ticket: part for ticket, part in fit.items() if part and ticket[0] not in now.out}
+        if not left:
+            now, left = Memory(), {ticket: part for ticket, part in fit.items() if part}
+        total, held = min(100, sum(left.values())), list[Ticket]()
+        while left and len(held) < 100:
+            for ticket, part in left.items():
+                held += [ticket] * floor(Fraction(100 * part, total))
+        return now._replace(held=tuple(sorted(held[:100], key=list(fit).index)))
+
+
+class TestRetry5OtherPriorities:
+    """RETRY-5: retries pass over priorities that were tried, until none is left."""
+
+    @given(
+        levels(size=4),
+        st.integers(1, 3),
+        factors,
+        st.booleans(),
+        st.sampled_from((0, 0, 50)),
+        st.lists(U64, min_size=1, max_size=9),
+    )
+    def test_every_draw_holds_the_ticket_of_the_words(
+        self, some: Levels, every: int, factor: int, weighted: bool, threshold: int, draws: list[int]
+    ) -> None:
+        """Try after try; in a panic somebody of the priority serves, in whatever health."""
+        cluster = Cluster(CLUSTER, RandomChoice(), flat(some))
+        cluster = replace(cluster, panic=float(threshold), overprovisioning=factor, weighted_health=weighted)
+        router = router_to(cluster, retries=Retries(("5xx",), 9, other_priorities=every))
+        decision = router.decide(REQUEST, draws=Draws(given={"priority": draws[0]}))
+        plain, _ = tickets(some, threshold, factor, weighted)
+        panics = panicking(some, threshold, min(100, sum(fitness(some, factor, weighted).values())))
+        memory = Memory()
+        for draw in draws[1:]:
+            if decision.endpoint is None:
+                return
+            tried = (*memory.tried, decision.endpoint.priority)
+            memory = memory._replace(tried=tried).next(some, every, factor, weighted)
+            priority, health = (memory.held or plain)[draw % 100]
+            decision = router.retry(REQUEST, decision, draws=Draws(given={"priority": draw}))
+            if decision.endpoint is None:
+                assert not any(host.health is health or panics[priority] for host in some[priority])
+            else:
+                assert decision.endpoint.priority == priority
+                assert panics[priority] or decision.endpoint.health is health
+
+    @given(st.integers(2, 4), st.integers(1, 3), drawing)
+    def test_each_has_its_turn_and_then_the_first_again(self, size: int, every: int, policy: Policy) -> None:
+        """One able endpoint in each: all tries follow from the words."""
+        some = tuple(Endpoint(f"10.8.{number}.0", 80, priority=number) for number in range(size))
+        router = router_to(Cluster(CLUSTER, policy, some), retries=Retries(("5xx",), 20, other_priorities=every))
+        end = Session(router).send(REQUEST, lambda _: 503)
+        met = [one.endpoint.priority for one in end.tries if one.endpoint is not None]
+        assert met == [number // every % size for number in range(21)]
+        told = router.retry(REQUEST, end.tries[every - 1], explain=True).trace
+        loads_now = tuple(100 * (number == 1) for number in range(size))
+        assert [one for one in told if isinstance(one, PrioritiesPassedOver)] == [
+            PrioritiesPassedOver((0,), loads_now, (0,) * size)
+        ]
+
+    @given(levels(size=4), hashing, U64, st.integers(1, 3))
+    def test_rings_and_tables_pass_over_nothing(self, some: Levels, policy: Policy, key: int, every: int) -> None:
+        """A retry by the same key goes where the first try went."""
+        cluster = Cluster(CLUSTER, policy, flat(some))
+        router = router_to(cluster, retries=Retries(("5xx",), 3, other_priorities=every))
+        first = router.decide(REQUEST, draws=Draws(given={"key": key}))
+        if first.endpoint is not None:
+            again = router.retry(REQUEST, first, draws=Draws(given={"key": key}))
+            assert again.endpoint == first.endpoint
 
 
 class TestZone1Order:

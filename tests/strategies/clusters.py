@@ -20,6 +20,7 @@ from meshroute.table import (
     HashPolicy,
     Health,
     Listener,
+    Retries,
     Route,
     RouteMatch,
     VirtualHost,
@@ -77,10 +78,15 @@ def equal(count: int, weights: Sequence[int] = ()) -> tuple[Endpoint, ...]:
 
 
 def router_to(
-    cluster: Cluster, *others: Cluster, locality: str = "", local: str = "", hashed: Sequence[HashPolicy] = ()
+    cluster: Cluster,
+    *others: Cluster,
+    locality: str = "",
+    local: str = "",
+    hashed: Sequence[HashPolicy] = (),
+    retries: Retries | None = None,
 ) -> Router:
     """A proxy in this locality, an endpoint of the cluster `local`, that sends every request to the first cluster."""
-    route = Route(RouteMatch(), Forward((WeightedCluster(cluster.name),), tuple(hashed)))
+    route = Route(RouteMatch(), Forward((WeightedCluster(cluster.name),), tuple(hashed), retries=retries))
     host = VirtualHost("all", ("*",), (route,))
     table = RoutingTable(
         (Listener(80, (host,)),), (cluster, *others), locality=locality, local_cluster=ClusterName(local)
