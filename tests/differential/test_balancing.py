@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from meshroute import Decision, Draws, Request, Router, RoutingTable, State
 from meshroute.conformance.envoy import render
+from meshroute.conformance.strategies.patterns import patterns, texts
 from meshroute.names import ClusterName
 from meshroute.state import level
 from meshroute.table import (
@@ -54,7 +55,6 @@ from tests.differential.conftest import Tally
 from tests.differential.envoy_process import PATIENCE, Answer, Envoy, envoy_path
 from tests.differential.upstreams import Upstreams
 from tests.differential.worlds import Sent, drawn
-from tests.strategies.patterns import patterns, texts
 
 HOST_HEADER: Final = "x-meshroute-host"
 CHANCE: Final = Fraction(1, 10**9)

@@ -20,6 +20,7 @@ from meshroute import Router
 from meshroute.balance.subsets import Division, Try, criteria_of
 from meshroute.conformance import load_vectors
 from meshroute.conformance.envoy import ANSWER_HEADERS, RenderError, render
+from meshroute.conformance.strategies import subsets as small
 from meshroute.decision import Failed
 from meshroute.names import ClusterName
 from meshroute.table import (
@@ -42,7 +43,6 @@ from meshroute.table import (
 from tests.differential.conftest import Tally
 from tests.differential.envoy_process import Envoy, envoy_path
 from tests.differential.worlds import Sent, drawn
-from tests.strategies import subsets as small
 
 SPEC: Final = Path(__file__).parents[2] / "spec"
 CLUSTERS: Final = 150

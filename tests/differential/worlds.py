@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from meshroute import Request
 from meshroute.conformance.envoy import DESTINATION_HEADER, STREAM_HEADER
+from meshroute.conformance.strategies import tables as small
 from meshroute.names import ClusterName
 from meshroute.table import (
     Absent,
@@ -73,7 +74,6 @@ from meshroute.table import (
     WeightedCluster,
     routes_of,
 )
-from tests.strategies import tables as small
 
 T = TypeVar("T")
 

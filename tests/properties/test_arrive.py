@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from meshroute import Decision, Draws, Failed, Redirected, Request, Router, RoutingTable
 from meshroute.arrive import NO_PATH, NO_PROTOCOL, PATH_REFUSED, arrive, merged, normalized, path_in_order
+from meshroute.conformance.strategies.tables import arrivals, requests
 from meshroute.names import ascii_lower
 from meshroute.table import (
     Arrival,
@@ -26,7 +27,6 @@ from meshroute.table import (
     Tunnel,
     VirtualHost,
 )
-from tests.strategies.tables import arrivals, requests
 
 PIECES = (
     *(

@@ -22,6 +22,7 @@ from meshroute.balance.request_key import chained
 from meshroute.balance.request_key import request_key as request_key_and_cookies
 from meshroute.balance.ring_hash import OnRing, Ring
 from meshroute.balance.schedule import Schedule
+from meshroute.conformance.strategies.tables import U64, endpoints, policies, values
 from meshroute.hashing import murmur64, rotate_left, xxhash64
 from meshroute.names import ClusterName, EndpointKey
 from meshroute.table import (
@@ -40,7 +41,6 @@ from meshroute.table import (
     RingHash,
     RoundRobin,
 )
-from tests.strategies.tables import U64, endpoints, policies, values
 
 CLUSTER = ClusterName("c")
 

@@ -16,6 +16,7 @@ from meshroute.balance.hosts import Hosts
 from meshroute.batch import NOBODY, Entries, maglev_table, picks, ring
 from meshroute.batch.maglev import filled
 from meshroute.batch.ring import Asked
+from meshroute.conformance.strategies.tables import U64
 from meshroute.names import ClusterName
 from meshroute.state import RequestStarted
 from meshroute.table import (
@@ -29,7 +30,6 @@ from meshroute.table import (
     RingHash,
     RoutingTable,
 )
-from tests.strategies.tables import U64
 
 NAME = ClusterName("c")
 PRIMES = (2, 3, 7, 31, 101, 211, 1009)

@@ -30,6 +30,7 @@ from meshroute import (
     TableError,
 )
 from meshroute.arrive import NO_PROTOCOL, arrive
+from meshroute.conformance.strategies.tables import U64, any_requests, endpoints, policies, requests, tables
 from meshroute.match.scan import first_match, host_of_request, reached
 from meshroute.names import ClusterName
 from meshroute.table import (
@@ -50,7 +51,6 @@ from meshroute.table import (
     WeightedCluster,
 )
 from meshroute.trace import KeyHashed, KeyMissing
-from tests.strategies.tables import U64, any_requests, endpoints, policies, requests, tables
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,6 +11,20 @@ from hypothesis import strategies as st
 
 import meshroute as mr
 from meshroute.balance.request_key import request_key
+from meshroute.conformance.strategies.manifests import (
+    EXPORTS,
+    NAMESPACES,
+    ROOT,
+    VERSIONS,
+    destination_rules,
+    full_name,
+    headers_hashed,
+    load_balancers,
+    many_pods,
+    namespaces,
+    outlier_detections,
+    traffic_policies,
+)
 from meshroute.manifest import DestinationRule, ObjectMeta, Pod, Resource, Service, VirtualService
 from meshroute.manifest.istio import (
     ConnectionPoolSettings,
@@ -49,20 +63,6 @@ from meshroute.table import (
     SlowStart,
 )
 from meshroute.table import OutlierDetection as Outliers
-from tests.strategies.manifests import (
-    EXPORTS,
-    NAMESPACES,
-    ROOT,
-    VERSIONS,
-    destination_rules,
-    full_name,
-    headers_hashed,
-    load_balancers,
-    many_pods,
-    namespaces,
-    outlier_detections,
-    traffic_policies,
-)
 
 WEB = full_name("web", "shop")
 LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)

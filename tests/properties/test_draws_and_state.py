@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from meshroute import Decision, Draws, Request, Router, RoutingTable, Session, State, StateError
+from meshroute.conformance.strategies.tables import U64, requests, tables
 from meshroute.names import ClusterName, EndpointKey
 from meshroute.state import CursorMoved, Effect, Refreshed, RequestFinished, RequestStarted, TurnTaken
-from tests.strategies.tables import U64, requests, tables
 
 NAMES = ("stream", "priority", "key", "host.0", "host.1", "host.2")
 

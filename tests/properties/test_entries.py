@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import meshroute as mr
+from meshroute.conformance.strategies.manifests import full_name, load_balancers, many_pods
+from meshroute.conformance.strategies.meshes import distinct, entries, services, sidecar, workload_entries
 from meshroute.manifest import ObjectMeta, Pod, Resource, Service, ServiceEntry, WorkloadEntry
 from meshroute.manifest.istio_services import WorkloadEntrySpec
 from meshroute.table import Cluster, OriginalDestination
-from tests.strategies.manifests import full_name, load_balancers, many_pods
-from tests.strategies.meshes import distinct, entries, services, sidecar, workload_entries
 
 HTTP = [{"number": 80, "name": "http", "protocol": "HTTP"}]
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import meshroute as mr
 from meshroute.conformance.envoy import render
+from meshroute.conformance.strategies import tables as small
 from meshroute.names import ClusterName
 from meshroute.table import (
     Arrival,
@@ -29,7 +30,6 @@ from meshroute.table import (
     routes_of,
 )
 from tests.differential import worlds
-from tests.strategies import tables as small
 
 Json = dict[str, Any]
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from meshroute import Decision, Draws, Event, Request, Router, RoutingTable, Session, State, StateError
+from meshroute.conformance.strategies.tables import U64
 from meshroute.names import ClusterName, EndpointKey
 from meshroute.state import (
     CursorMoved,
@@ -44,7 +45,6 @@ from meshroute.table import (
     VirtualHost,
     WeightedCluster,
 )
-from tests.strategies.tables import U64
 
 NAME = ClusterName("c")
 REQUEST = Request.of("GET", "http://h/")

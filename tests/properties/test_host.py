@@ -11,6 +11,20 @@ from hypothesis import strategies as st
 
 import meshroute as mr
 from meshroute.compile.resolve import covers, most_specific, resolve
+from meshroute.conformance.strategies import tables as small
+from meshroute.conformance.strategies.manifests import (
+    NAMES,
+    NAMESPACES,
+    PORTS,
+    clients,
+    exports,
+    full_name,
+    hosts,
+    metadata,
+    names,
+    namespaces,
+    ports,
+)
 from meshroute.manifest import ObjectMeta, Resource, Service, VirtualService
 from meshroute.manifest.istio import (
     HTTPDirectResponse,
@@ -38,20 +52,6 @@ from meshroute.table import (
     Route,
     RouteMatch,
     VirtualHost,
-)
-from tests.strategies import tables as small
-from tests.strategies.manifests import (
-    NAMES,
-    NAMESPACES,
-    PORTS,
-    clients,
-    exports,
-    full_name,
-    hosts,
-    metadata,
-    names,
-    namespaces,
-    ports,
 )
 
 LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from meshroute import Draws, Request, Router, RoutingTable, State
 from meshroute.balance.hosts import hash_key, hosts
 from meshroute.balance.request_key import chained, request_key
+from meshroute.conformance.strategies.tables import U64
 from meshroute.hashing import rotate_left, xxhash64
 from meshroute.names import ClusterName
 from meshroute.state import CookieIssued
@@ -30,7 +31,6 @@ from meshroute.table import (
     VirtualHost,
     WeightedCluster,
 )
-from tests.strategies.tables import U64
 
 own_keys = st.sampled_from(("", "a", "b", "é", 7, 1.5, True, None, ["a"]))
 addresses = st.ip_addresses()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import meshroute as mr
 from meshroute.compile.pods import assumed_address
 from meshroute.compile.registry import build
+from meshroute.conformance.strategies.manifests import NAMES, full_name, many_pods, namespaces, services
 from meshroute.manifest import Deployment, EndpointSlice, Namespace, ObjectMeta, Pod, Resource, Service
 from meshroute.manifest.kubernetes import (
     AddressType,
@@ -31,7 +32,6 @@ from meshroute.manifest.kubernetes import (
 )
 from meshroute.manifest.kubernetes import Endpoint as SliceEndpoint
 from meshroute.table import Endpoint, Health
-from tests.strategies.manifests import NAMES, full_name, many_pods, namespaces, services
 
 LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 WEB = full_name("web", "shop")

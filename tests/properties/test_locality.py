@@ -12,6 +12,7 @@ import meshroute as mr
 from meshroute.compile.locality import ByLocality, ByZone, Preference, Spread, preference_of, spread
 from meshroute.compile.registry import Member
 from meshroute.compile.topology import Client, canonical
+from meshroute.conformance.strategies.manifests import full_name
 from meshroute.manifest import DestinationRule, Node, ObjectMeta, Pod, Resource, Service
 from meshroute.manifest.istio import (
     DestinationRuleSpec,
@@ -26,7 +27,6 @@ from meshroute.manifest.istio import (
 )
 from meshroute.manifest.kubernetes import PodSpec, PodStatus, ServicePort, ServiceSpec, TrafficDistribution
 from meshroute.table import Cluster, Endpoint, ZoneAware
-from tests.strategies.manifests import full_name
 
 REGION, ZONE = "topology.kubernetes.io/region", "topology.kubernetes.io/zone"
 SUBZONE, HOST = "topology.istio.io/subzone", "kubernetes.io/hostname"

@@ -9,6 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshroute import Draws, Request
+from meshroute.conformance.strategies.tables import (
+    DOMAINS,
+    HEADERS,
+    HOSTS,
+    PATHS,
+    U64,
+    any_requests,
+    path_matches,
+    portions,
+    requests,
+    route_matches,
+    routes,
+    text_matches,
+    values,
+)
 from meshroute.match.index import HostIndex, RouteIndex
 from meshroute.match.scan import find_host, first_failure, first_match
 from meshroute.match.template import shape_of
@@ -38,21 +53,6 @@ from meshroute.table import (
     TextMatch,
     Tunnel,
     VirtualHost,
-)
-from tests.strategies.tables import (
-    DOMAINS,
-    HEADERS,
-    HOSTS,
-    PATHS,
-    U64,
-    any_requests,
-    path_matches,
-    portions,
-    requests,
-    route_matches,
-    routes,
-    text_matches,
-    values,
 )
 
 paths_of_segments = st.lists(st.sampled_from(("v2", "V2", "v2x", "deep", "", "a", "x")), min_size=1, max_size=4).map(

@@ -29,10 +29,10 @@ from meshroute.balance.outlier import (
     success_rate_limit,
     ticked,
 )
+from meshroute.conformance.strategies.tables import U64
 from meshroute.names import EndpointKey
 from meshroute.record import HostRecord, Window
 from meshroute.table import OutlierDetection
-from tests.strategies.tables import U64
 
 percents = st.sampled_from((100, 100, 0, 1, 10, 33, 34, 49, 50, 67, 99))
 gates = st.sampled_from((100, 100, 0, 30))

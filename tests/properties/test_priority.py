@@ -22,6 +22,8 @@ from meshroute.balance.maglev import InTable
 from meshroute.balance.priority import Loads, counted, loads, percent
 from meshroute.balance.ring_hash import OnRing
 from meshroute.balance.schedule import Schedule
+from meshroute.conformance.strategies.clusters import CLUSTER, REQUEST, ZONES, Levels, flat, levels, router_to
+from meshroute.conformance.strategies.tables import U64
 from meshroute.hashing import xxhash64
 from meshroute.names import ClusterName
 from meshroute.state import Refreshed
@@ -41,8 +43,6 @@ from meshroute.table import (
     ZoneAware,
 )
 from meshroute.trace import PrioritiesPassedOver
-from tests.strategies.clusters import CLUSTER, REQUEST, ZONES, Levels, flat, levels, router_to
-from tests.strategies.tables import U64
 
 HEALTHY, DEGRADED, UNHEALTHY, DRAINING = Health.HEALTHY, Health.DEGRADED, Health.UNHEALTHY, Health.DRAINING
 ALL = 2**64

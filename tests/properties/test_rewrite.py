@@ -7,8 +7,8 @@ import re2
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meshroute.conformance.strategies.patterns import patterns, texts
 from meshroute.match.re2 import Re2SyntaxError, RewriteError, compile_rewrite
-from tests.strategies.patterns import patterns, texts
 
 OPTIONS = re2.Options()
 OPTIONS.encoding = re2.Options.Encoding.LATIN1

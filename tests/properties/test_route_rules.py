@@ -12,6 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import meshroute as mr
+from meshroute.conformance.strategies.manifests import (
+    World,
+    clients,
+    full_name,
+    http_rules,
+    match_blocks,
+    names,
+    ports,
+    routes,
+    worlds,
+)
 from meshroute.manifest import DestinationRule, ObjectMeta, Resource, Service, VirtualService
 from meshroute.manifest.istio import (
     Destination,
@@ -41,7 +52,6 @@ from meshroute.table import (
     RouteMatch,
     VirtualHost,
 )
-from tests.strategies.manifests import World, clients, full_name, http_rules, match_blocks, names, ports, routes, worlds
 
 WEB = full_name("web", "shop")
 

@@ -19,6 +19,7 @@ from meshroute import Decision, Draws, InexactError, MovedError, Request, Router
 from meshroute.balance import maglev
 from meshroute.balance.hosts import hosts
 from meshroute.balance.ring_hash import build
+from meshroute.conformance.strategies.tables import U64, clusters, requests, tables
 from meshroute.names import ClusterName, EndpointKey
 from meshroute.table import (
     Cluster,
@@ -44,7 +45,6 @@ from meshroute.table import (
     WeightedCluster,
 )
 from tests.bounds import plausible
-from tests.strategies.tables import U64, clusters, requests, tables
 
 ALL = 2**64
 REQUEST = Request.of("GET", "http://h/")

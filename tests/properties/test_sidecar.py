@@ -22,15 +22,8 @@ from meshroute.compile.resolve import (
     specificity,
 )
 from meshroute.compile.service import RegisteredService
-from meshroute.manifest import ObjectMeta, Resource, Service, ServiceEntry, Sidecar, VirtualService
-from meshroute.manifest.istio import Destination, HTTPRoute, HTTPRouteDestination, VirtualServiceSpec
-from meshroute.manifest.istio_services import ServiceEntrySpec
-from meshroute.manifest.istio_sidecar import SidecarSpec
-from meshroute.manifest.kubernetes import ServicePort, ServiceSpec
-from meshroute.names import Host
-from meshroute.table import Forward, RoutingTable
-from tests.strategies.manifests import full_name
-from tests.strategies.meshes import (
+from meshroute.conformance.strategies.manifests import full_name
+from meshroute.conformance.strategies.meshes import (
     HOSTS,
     NAMESPACES,
     WILD,
@@ -44,6 +37,13 @@ from tests.strategies.meshes import (
     sidecar,
     virtual_services,
 )
+from meshroute.manifest import ObjectMeta, Resource, Service, ServiceEntry, Sidecar, VirtualService
+from meshroute.manifest.istio import Destination, HTTPRoute, HTTPRouteDestination, VirtualServiceSpec
+from meshroute.manifest.istio_services import ServiceEntrySpec
+from meshroute.manifest.istio_sidecar import SidecarSpec
+from meshroute.manifest.kubernetes import ServicePort, ServiceSpec
+from meshroute.names import Host
+from meshroute.table import Forward, RoutingTable
 
 tails = st.text("a.", max_size=3)
 patterns = st.one_of(tails, tails.map("*".__add__))

@@ -11,8 +11,7 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 import meshroute as mr
-from meshroute.manifest import Service, VirtualService
-from tests.strategies.manifests import (
+from meshroute.conformance.strategies.manifests import (
     ROOT,
     World,
     clients,
@@ -23,6 +22,7 @@ from tests.strategies.manifests import (
     virtual_services,
     worlds,
 )
+from meshroute.manifest import Service, VirtualService
 
 T = TypeVar("T")
 

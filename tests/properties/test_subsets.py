@@ -14,9 +14,18 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from meshroute.balance.subsets import DEFAULT, EVERYBODY, Division, Try, criteria_of, scaled, spelled
+from meshroute.conformance.strategies.subsets import (
+    KEYS,
+    criteria,
+    endpoints,
+    metadata,
+    plain_metadata,
+    selectors,
+    subsets,
+    values,
+)
 from meshroute.names import ClusterName
 from meshroute.table import Endpoint, Fallback, Forward, Subsets, SubsetSelector, WeightedCluster
-from tests.strategies.subsets import KEYS, criteria, endpoints, metadata, plain_metadata, selectors, subsets, values
 
 OFF = st.just(False)
 few = st.dictionaries(st.sampled_from(KEYS), st.integers(1, 2))

@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshroute import Draws, Router, RoutingTable, TableError
+from meshroute.conformance.strategies.clusters import CLUSTER, REQUEST, equal, levels, router_to
+from meshroute.conformance.strategies.tables import U64
 from meshroute.decision import NO_HEALTHY_HOST, Forwarded
 from meshroute.table import (
     Cluster,
@@ -28,8 +30,6 @@ from meshroute.table import (
     SlowStart,
     ZoneAware,
 )
-from tests.strategies.clusters import CLUSTER, REQUEST, equal, levels, router_to
-from tests.strategies.tables import U64
 
 Json = dict[str, Any]
 MOST: Final = 2**32 - 1

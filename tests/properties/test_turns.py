@@ -21,6 +21,8 @@ from meshroute.balance import Ask, Pool, of_cluster
 from meshroute.balance.bounded import shuffled
 from meshroute.balance.maglev import InTable
 from meshroute.balance.ring_hash import OnRing
+from meshroute.conformance.strategies.clusters import CLUSTER, REQUEST, Levels, equal, flat, levels, router_to
+from meshroute.conformance.strategies.tables import U64
 from meshroute.names import EndpointKey
 from meshroute.state import (
     CursorMoved,
@@ -46,8 +48,6 @@ from meshroute.table import (
     RoundRobin,
     SlowStart,
 )
-from tests.strategies.clusters import CLUSTER, REQUEST, Levels, equal, flat, levels, router_to
-from tests.strategies.tables import U64
 
 NAN: Final = float("nan")
 LOCALITY: Final = "r/a"

@@ -19,6 +19,7 @@ from meshroute.balance.priority import Counted, counted, loads, percent
 from meshroute.balance.request_key import request_key
 from meshroute.balance.ring_hash import build as ring_of
 from meshroute.balance.schedule import Schedule
+from meshroute.conformance.strategies.clusters import CLUSTER, REQUEST, equal, router_to
 from meshroute.decision import NO_HEALTHY_HOST
 from meshroute.hashing import rotate_left, xxhash64
 from meshroute.names import ClusterName, EndpointKey
@@ -40,7 +41,6 @@ from meshroute.table import (
     RoundRobin,
     ZoneAware,
 )
-from tests.strategies.clusters import CLUSTER, REQUEST, equal, router_to
 
 
 def entries_of(count: int, sizes: RingHash, weights: Sequence[int] = ()) -> list[int]:

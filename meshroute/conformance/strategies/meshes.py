@@ -12,12 +12,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from meshroute.conformance.strategies.manifests import TIMES, full_name
 from meshroute.manifest import ObjectMeta, Resource, Service, ServiceEntry, Sidecar, VirtualService, WorkloadEntry
 from meshroute.manifest.istio import Destination, HTTPRoute, HTTPRouteDestination, VirtualServiceSpec
 from meshroute.manifest.istio_services import ServiceEntrySpec, WorkloadEntrySpec
 from meshroute.manifest.istio_sidecar import SidecarSpec
 from meshroute.manifest.kubernetes import ServicePort, ServiceSpec
-from tests.strategies.manifests import TIMES, full_name
 
 NAMESPACES = ("shop", "bank", "istio-system")
 EXPORTS: tuple[tuple[str, ...], ...] = ((), (), ("*",), (".",), ("shop",), ("bank", "."), ("~",))
