@@ -114,6 +114,8 @@ def envoys(answer: Answer) -> Verdict:
     flags, details, route, cluster, host = (answer.headers.get(name, "") for name in ANSWER_HEADERS)
     if details in TURNED_AWAY:  # the route that it names then is one that it looks for to write its log
         return Verdict(answer.status, details, "", "", (), None, answer.headers.get("location", ""))
+    if set(flags.split(",")) == {"UF", "URX"}:  # tried as often as the route says, and never connected
+        flags = "UF"
     body = None if flags in ("UF", "UH", "NR", "NC") else answer.body
     hosts = (host,) if host else ()
     return Verdict(answer.status, flags, route, cluster_of(cluster), hosts, body, answer.headers.get("location", ""))

@@ -61,7 +61,7 @@ from tests.differential.compare import (
 )
 from tests.differential.conftest import Tally
 from tests.differential.envoy_process import Answer, Envoy, envoy_path
-from tests.differential.worlds import Sent, aimed, drawn, named, sent, tables
+from tests.differential.worlds import Sent, aimed, drawn, named, sent, tables, with_routes
 
 SPEC: Final = Path(__file__).parents[2] / "spec"
 TABLES: Final = 250
@@ -292,6 +292,20 @@ _WITH_AN_UPSTREAM: Final = ("change/", "cors/", "fault/", "mirror/", "retry/", "
 """Vectors about what upstreams see, or what proxies draw where nothing is said: test_deeds.py asks for such things."""
 
 
+def read(table: RoutingTable) -> RoutingTable:
+    """The table with those ports alone on which every connection is read; test_connections.py asks about the others.
+    Nothing is tried again: decisions are about the first try, and nobody answers any."""
+    others = {one.port for one in table.listeners if one.address or one.names or one.chains or one.sniffs}
+    table = msgspec.structs.replace(table, listeners=tuple(one for one in table.listeners if one.port not in others))
+    return with_routes(table, _once)
+
+
+def _once(route: Route) -> Route:
+    if not isinstance(route.action, Forward):
+        return route
+    return msgspec.structs.replace(route, action=msgspec.structs.replace(route.action, retries=None))
+
+
 def replayed() -> list[Replayed]:
     """Every case of the decision vectors that a proxy can be asked: there is a listener, and nothing is said that it
     would have to be told otherwise: where a connection comes from, what filters note, who was put aside before."""
@@ -299,7 +313,7 @@ def replayed() -> list[Replayed]:
     for vector in load_vectors(SPEC / "vectors"):
         elsewhere = "envoy" in vector.given or vector.name.startswith(_WITH_AN_UPSTREAM)
         if vector.kind == "decision" and not elsewhere:  # of its own configuration Envoy has said it before
-            table = named(Meshroute()._router(vector.texts(vector.given), vector.given).table)  # as the kit asks it
+            table = read(named(Meshroute()._router(vector.texts(vector.given), vector.given).table))  # as the kit asks
             cases = [Replayed(f"{vector.name}: {case['case']}", table, case) for case in vector.when]
             if _drawn(table):
                 continue
