@@ -5,7 +5,8 @@ Inputs    the registry, VirtualServices that govern the mesh, DestinationRules, 
 Exactness the client's destination has chosen the service, so no name is looked up; rules of all VirtualServices that
           fit follow each other as they are.
 Errors    none. A waypoint that no service uses has nothing to listen for.
-Left out  the names `envoy://connect_originate/...` by which rings hash pods that take tunnels; traffic to pods.
+Left out  the names `envoy://connect_originate/...` by which rings know pods that take tunnels; traffic to pods
+          themselves.
 """
 
 from __future__ import annotations

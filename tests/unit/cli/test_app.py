@@ -398,6 +398,16 @@ def test_a_waypoint_answers_for_the_services_that_use_it(tmp_path: Path) -> None
     assert "no port of any service has the waypoint `shop/window`" in err
 
 
+def test_a_name_of_two_services_is_none_to_compare(tmp_path: Path) -> None:
+    """Alike as they may be: only the names of one service's clusters at a waypoint stand for the same."""
+    manifests = tmp_path / "mesh.yaml"
+    manifests.write_text(AMBIENT + "---" + AMBIENT.replace("shop", "bank"), "utf-8")
+    code, out, err = run("moved", str(manifests), str(manifests), "--host", "web")
+    assert (code, out) == (2, "")
+    assert "several clusters for host `web`" in err
+    assert run("moved", str(manifests), str(manifests), "--host", "web.bank")[0] == 0
+
+
 @pytest.mark.parametrize("command", ["decide", "explain", "shares", "moved"])
 @pytest.mark.parametrize(
     ("arguments", "reason"),
