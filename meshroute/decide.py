@@ -29,13 +29,14 @@ from meshroute.decision import (
     NOBODY_LISTENS,
     NOT_PASSED,
     NOT_TAKEN,
+    PREFLIGHT,
     UNTOUCHED,
     Copy,
     Decision,
     Failed,
+    Forwarded,
     Outcome,
     Passed,
-    Responded,
 )
 from meshroute.doing import (
     Doing,
@@ -49,9 +50,11 @@ from meshroute.doing import (
 )
 from meshroute.draws import FAULT_ABORT, FAULT_DELAY, KEY, PRIORITY, STREAM, Again, Drawn, Draws
 from meshroute.fault import NO_STRIKE, Strike, aborted, delayed, not_found, strike
+from meshroute.grpc import in_grpc, lines_in_grpc
 from meshroute.headers import Lines
 from meshroute.match.index import Found, HostIndex, RouteIndex
 from meshroute.match.listeners import Door, Doors, Reading
+from meshroute.match.predicate import is_grpc
 from meshroute.match.scan import first_failure
 from meshroute.names import ClusterName, EndpointKey, ascii_lower, is_ip
 from meshroute.request import SINGLE_SLOT_HEADERS, Request, host_of
@@ -175,21 +178,32 @@ def decide(plan: Plan, request: Request, state: State, draws: Draws, tell: Tell 
     if request.own_headers or listener.arrival is not None:
         arrived = _arrive(listener, request, draws, tell)
         if not isinstance(arrived, Request):
-            return Decision(arrived, request)
+            return _told(request, Decision(arrived, request))
         request = arrived
     route = chosen_route(listener, request, draws, tell)
     if request is not sent:
         request = onward(sent, request)
     if route is None:
-        return Decision(NO_ROUTE, request)
+        return _told(request, Decision(NO_ROUTE, request))
     doing = plan.doings.get(_identity(route))
     if doing is not None:
-        return _do(plan, doing, request, state, draws, tell)
-    if isinstance(route.action, Forward):
-        return forward(plan, Going(request, route, route.action), state, draws, tell)
-    outcome = outcome_of(route, request)
-    lines = own_lines(route, request, outcome)
-    return Decision(outcome, request, route.name, route.rule, response_headers=lines, matched=route)
+        decision = _do(plan, doing, request, state, draws, tell)
+    elif isinstance(route.action, Forward):
+        decision = forward(plan, Going(request, route, route.action), state, draws, tell)
+    else:
+        outcome = outcome_of(route, request)
+        lines = own_lines(route, request, outcome)
+        decision = Decision(outcome, request, route.name, route.rule, response_headers=lines, matched=route)
+    return decision if decision.outcome is FORWARDED else _told(request, decision)
+
+
+def _told(request: Request, decision: Decision) -> Decision:
+    """The decision in the form in which the client is told of it, if it is not forwarded."""
+    outcome = decision.outcome
+    if isinstance(outcome, Forwarded) or outcome is PREFLIGHT or not outcome.status or not is_grpc(request):
+        return decision
+    lines = lines_in_grpc(decision.response_headers, outcome, head=request.method == "HEAD")
+    return replace(decision, outcome=in_grpc(outcome), response_headers=lines)
 
 
 def unread(
@@ -236,14 +250,14 @@ def _do(plan: Plan, doing: Doing, request: Request, state: State, draws: Draws, 
     if tell is not None and call is not NO_CALL:
         tell.append(OriginAsked(request.fields["origin"][0], bool(call.lines), call.answered))
     if call.answered:
-        return Decision(Responded(200), request, route.name, route.rule, response_headers=call.lines, matched=route)
+        return Decision(PREFLIGHT, request, route.name, route.rule, response_headers=call.lines, matched=route)
     struck = strike(route.fault, draws) if route.fault is not None else NO_STRIKE
     if tell is not None and route.fault is not None:
         _tell_strike(route.fault, struck, draws, tell)
     cluster = chosen.cluster if chosen is not None and chosen.cluster in plan.targets else ""
     outcome: Outcome | None = None
     if struck.abort is not None:
-        outcome = aborted(struck)
+        outcome = aborted(struck, request)
     elif going is None:
         outcome = outcome_of(route, request)
     elif not cluster:
@@ -505,12 +519,12 @@ def retry(
             matched=route,
         )
     if doing is None:
-        return found
+        return found if found.outcome is FORWARDED else _told(request, found)
     call = Call(False, before.edits.lines)
     if isinstance(found.outcome, Failed):
         outcome = delayed(found.outcome, before.delay)
         lines = doing.said(found.request, outcome, chosen, chosen.cluster, before.delay, call, before)
-        return replace(found, outcome=outcome, response_headers=lines, delay=before.delay)
+        return _told(request, replace(found, outcome=outcome, response_headers=lines, delay=before.delay))
     sent = at_endpoint(action, found.request, found.endpoint) if found.endpoint is not None else found.request
     return replace(found, request=sent, delay=before.delay, edits=doing.edits(chosen, call))
 

@@ -39,23 +39,31 @@ class Responded(msgspec.Struct, frozen=True, tag="responded", gc=False):
     body: str = ""
 
 
-class Failed(msgspec.Struct, frozen=True, tag="failed", gc=False):
+class Failed(msgspec.Struct, frozen=True, tag="failed", gc=False, omit_defaults=True):
     """A dead end: the status the client gets (0: none, the connection is closed), Envoy's response flag, its detail
-    word."""
+    word. Where the client speaks gRPC, the status is 200, and `grpc_status` what is said in its headers."""
 
     status: int
     flag: str
     details: str
+    grpc_status: int | None = None
+
+    @property
+    def text(self) -> str:
+        """What the proxy says of it in words, if anything."""
+        return _BODIES.get(self.details, "")
 
     @property
     def body(self) -> str:
-        """What the client reads; empty where the connection is closed."""
-        return _BODIES.get(self.details, "") if self.status else ""
+        """What the client reads; empty where the connection is closed, and for gRPC, whose headers have the text."""
+        return self.text if self.status and self.grpc_status is None else ""
 
 
 Outcome: TypeAlias = Forwarded | Redirected | Responded | Failed
 
 FORWARDED = Forwarded()
+PREFLIGHT = Responded(200)
+"""The answer to a page of another origin that asks what it may ask."""
 NO_ROUTE = Failed(404, "NR", "route_not_found")
 NO_CLUSTER = Failed(503, "NC", "cluster_not_found")
 NO_HEALTHY_HOST = Failed(503, "UH", "no_healthy_upstream")
@@ -234,6 +242,11 @@ def _sent(request: Request) -> dict[str, Any]:
 def timeout_of(action: Action | None) -> int:
     """How long a proxy waits for the whole answer, in milliseconds; 0 for ever."""
     return action.timeout if isinstance(action, Forward) and action.stream_timeout is None else 0
+
+
+def stream_timeout_of(action: Action | None) -> int:
+    """How long the whole exchange may take, in milliseconds; 0 for ever."""
+    return (action.stream_timeout or 0) if isinstance(action, Forward) else 0
 
 
 def try_timeout_of(action: Action | None) -> int:

@@ -26,12 +26,15 @@ from meshroute.decision import (
     Outcome,
     Redirected,
     Responded,
+    stream_timeout_of,
     timeout_of,
     try_timeout_of,
 )
 from meshroute.draws import STREAM, Drawn
 from meshroute.formats import Scene
+from meshroute.grpc import time_in_grpc
 from meshroute.headers import SINGLE_SLOT_ANSWERS, Lines
+from meshroute.match.predicate import is_grpc
 from meshroute.names import ClusterName
 from meshroute.redirect import location
 from meshroute.request import Request, changed, host_of
@@ -57,12 +60,13 @@ _NUMBER = re.compile(r"[+]?[0-9]+")
 class Doing:
     """A route that does more than to send a request to a host of one of its clusters."""
 
-    __slots__ = ("_cors", "_limit", "route")
+    __slots__ = ("_cors", "_grpc_limit", "_limit", "route")
 
     def __init__(self, route: Route) -> None:
         self.route: Final = route
         self._cors: Final = Rules(route.cors) if route.cors is not None and isinstance(route.action, Forward) else None
         self._limit: Final = try_timeout_of(route.action) or timeout_of(route.action)
+        self._grpc_limit: Final = stream_timeout_of(route.action)
 
     def call(self, request: Request) -> Call:
         """What the rules for pages of other origins say."""
@@ -73,6 +77,8 @@ class Doing:
         scene = scene_of(request, self.route.name, chosen.cluster, flags="DI" if delay else "-")
         if self._limit:
             scene.headers.set(EXPECTED_TIMEOUT, str(self._limit))
+        if self._grpc_limit and is_grpc(request):
+            scene.headers.set("grpc-timeout", time_in_grpc(self._grpc_limit))
         if chosen.request_headers is not None:
             change(scene.headers, chosen.request_headers, scene)
         if chosen.authority:
@@ -147,6 +153,7 @@ def needs_doing(route: Route) -> bool:
         or action.authority is not None
         or action.mirrors
         or timeout_of(action)
+        or stream_timeout_of(action)
         or try_timeout_of(action)
         or any(
             one.header or one.authority or one.request_headers is not None or one.response_headers is not None

@@ -12,9 +12,13 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from meshroute.balance import span_chance
 from meshroute.decision import NO_CLUSTER, Failed
 from meshroute.draws import FAULT_ABORT, FAULT_DELAY, Drawn
+from meshroute.match.predicate import is_grpc
+from meshroute.request import Request
 from meshroute.table import Abort, Fault, Portion
 
 
@@ -38,16 +42,20 @@ def strike(fault: Fault, draws: Drawn) -> Strike:
     )
 
 
-def aborted(struck: Strike) -> Failed:
+def aborted(struck: Strike, request: Request) -> Failed:
     """What the client of an aborted request gets."""
     assert struck.abort is not None
-    status = 200 if struck.abort.grpc_status is not None else struck.abort.status
-    return delayed(Failed(status, "FI", "fault_filter_abort"), struck.delay)
+    told = struck.abort.grpc_status
+    if told is None:
+        failed = Failed(struck.abort.status, "FI", "fault_filter_abort")
+    else:
+        failed = Failed(200, "FI", "fault_filter_abort", told if is_grpc(request) else None)
+    return delayed(failed, struck.delay)
 
 
 def delayed(failed: Failed, delay: int) -> Failed:
     """A failure after a delay: its flag says so."""
-    return Failed(failed.status, f"DI,{failed.flag}", failed.details) if delay else failed
+    return replace(failed, flag=f"DI,{failed.flag}") if delay else failed
 
 
 def not_found(status: int, delay: int) -> Failed:

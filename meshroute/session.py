@@ -18,6 +18,7 @@ from meshroute.balance.outlier import Event
 from meshroute.connection import Connected, Connection
 from meshroute.decision import Decision, Failed, Forwarded
 from meshroute.draws import Draws
+from meshroute.match.predicate import is_grpc
 from meshroute.request import Request
 from meshroute.router import Router
 from meshroute.state import Effect, Ledger, State
@@ -112,7 +113,8 @@ class Session:
             ]
             flags = ",".join(filter(None, said))
             if failed is not None:
-                return Exchange(failed.status, flags, (), tuple(tries), tuple(waits))
+                status = 200 if is_grpc(request) else failed.status
+                return Exchange(status, flags, (), tuple(tries), tuple(waits))
             assert reply is not None
             lines = decision.answer(reply.headers, reply.status, flags)
             return Exchange(reply.status, flags, lines, tuple(tries), tuple(waits))

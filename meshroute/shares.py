@@ -37,15 +37,17 @@ from meshroute.decision import (
     NO_CLUSTER,
     NO_ROUTE,
     NOBODY_LISTENS,
+    PREFLIGHT,
     Decision,
     Failed,
     Outcome,
-    Responded,
 )
 from meshroute.doing import called, mirrors_of, outcome_of, said_number
 from meshroute.draws import Draws
 from meshroute.fault import NO_STRIKE, aborted, delayed, not_found, strikes
+from meshroute.grpc import in_grpc
 from meshroute.match.index import HostIndex
+from meshroute.match.predicate import is_grpc
 from meshroute.names import ClusterName, EndpointKey
 from meshroute.request import Request
 from meshroute.residues import All, Taken, also, parted
@@ -125,6 +127,8 @@ def shares(plan: Plan, request: Request, state: State, horizon: Horizon) -> Shar
     if horizon not in ("next", "long-run"):
         raise ValueError(f"horizon `{horizon}` is not one of `next`, `long-run`")
     leaves = [leaf for leaf in _leaves(plan, request, state, horizon == "long-run") if leaf[0]]
+    if is_grpc(request):
+        leaves = [(chance, replace(one, outcome=in_grpc(one.outcome)), knows) for chance, one, knows in leaves]
 
     def by(key: Any) -> dict[Any, Fraction]:
         sums: dict[Any, Fraction] = {}
@@ -198,14 +202,14 @@ def _of_action(
     call = doing.call(request) if doing is not None else NO_CALL
     name, rule = (route.name, route.rule) if route is not None else ("", None)
     if call.answered:
-        yield part.chance(), Decision(Responded(200), request, name, rule), False
+        yield part.chance(), Decision(PREFLIGHT, request, name, rule), False
         return
     for chance, struck in strikes(route.fault) if route is not None and route.fault is not None else _UNTOUCHED:
         if not chance:
             continue
         if struck.abort is not None or not isinstance(action, Forward):
             assert route is not None
-            outcome = aborted(struck) if struck.abort is not None else outcome_of(route, request)
+            outcome = aborted(struck, request) if struck.abort is not None else outcome_of(route, request)
             if isinstance(action, Forward):
                 for chosen, within in _clusters(action, request, part):
                     cluster = called(chosen, request).cluster or None

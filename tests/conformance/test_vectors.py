@@ -29,6 +29,21 @@ def test_every_clause_has_a_vector() -> None:
     assert CLAUSES - {clause for vector in VECTORS for clause in vector.clauses} == set()
 
 
+GOLDEN = range(1, 156)
+"""The questions about its own configuration that Envoy was asked, by number."""
+TRIES = range(137, 146)
+"""Those about tries, which are among spec/vectors/retry."""
+
+
+def test_every_answer_about_envoys_own_configuration_is_kept() -> None:
+    """A file of its own has the number before its name, a refusal before its case."""
+    some = [vector for vector in VECTORS if vector.name.startswith("envoy/")]
+    names = [vector.name.removeprefix("envoy/") for vector in some]
+    names += [case["case"] for vector in some if vector.name == "envoy/load" for case in vector.when]
+    numbers = sorted(int(name[:3]) for name in names if name[:3].isdigit())
+    assert numbers == [number for number in GOLDEN if number not in TRIES]
+
+
 def test_every_clause_has_a_property() -> None:
     """A class of tests/properties opens its docstring with the clause."""
     claimed: set[str] = set()

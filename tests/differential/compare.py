@@ -64,18 +64,13 @@ class Verdict(NamedTuple):
 
 def ours(router: Router, request: Request, draws: Draws) -> Verdict:
     """meshroute's answer. Explained, so that the steps' own assertions are put to the test too."""
-    verdict = _verdict(router, request, draws)
-    if is_grpc(request):  # an answer of the proxy itself is put into the trailers of one that went well
-        return verdict._replace(status=200, body=None if verdict.body is None else b"")
-    return verdict
-
-
-def _verdict(router: Router, request: Request, draws: Draws) -> Verdict:
     decision = router.explain(request, draws=draws)
     assert decision == replace(router.decide(request, draws=draws), trace=decision.trace)
     match decision.outcome:
         case Forwarded():
-            return Verdict(503, "UF", decision.route, decision.cluster or "", _hosts(router, request, decision), None)
+            status = 200 if is_grpc(request) else 503
+            hosts = _hosts(router, request, decision)
+            return Verdict(status, "UF", decision.route, decision.cluster or "", hosts, None)
         case Responded(status, body):
             sent_body = b"" if request.method == "HEAD" else body.encode("latin-1")
             return Verdict(status, "-", decision.route, "", (), sent_body)

@@ -53,7 +53,16 @@ from meshroute.table import (
 )
 
 NAMES: Final = ("x-a", "x-b", "user-agent", "x-forwarded-host", "cache-control", "referer")
-ANSWER_NAMES: Final = ("x-a", "x-b", "vary", "cache-control", "access-control-allow-origin", "set-cookie", "x-frame")
+ANSWER_NAMES: Final = (
+    "x-a",
+    "x-b",
+    "vary",
+    "cache-control",
+    "access-control-allow-origin",
+    "set-cookie",
+    "x-frame",
+    "grpc-status",
+)
 CLUSTERS: Final = ("one", "two", "ring", "named")
 FORMATS: Final = (
     *("1", "", "%%", "a%%b", "%REQ(x-a)%", "%REQ(x-b?x-a)%-", "%REQ(:path)%", "%REQ(:authority)%", "%REQ(x-a):1%"),

@@ -256,6 +256,8 @@ def asked_of(rng: Random, route: Route, port: int) -> Asked:
         lines.append((name, rng.choice(values)))
     asked = route.match.path
     path = asked.value if isinstance(asked, Exact) and rng.random() < 0.7 else rng.choice(PATHS)
+    if rng.random() < 0.2:
+        lines.append(("content-type", rng.choice(("application/grpc", "application/grpc+x", "application/grpcx"))))
     method = rng.choice(("GET", "GET", "GET", "HEAD", "OPTIONS"))
     if rng.random() < 0.3:
         lines.append(("origin", rng.choice(("http://o.test", "http://p", "x", ""))))

@@ -127,7 +127,7 @@ class TestArrive2EscapedSlashes:
         """It is refused."""
         request = Request("POST", "h", "/a%2fb", (("content-type", "application/grpc"),))
         arrival = Arrival(escaped_slashes=EscapedSlashes.REDIRECT)
-        assert answer(arrival, request).outcome == PATH_REFUSED
+        assert answer(arrival, request).outcome == Failed(200, "", PATH_REFUSED.details, 13)
 
 
 class TestArrive3Normalize:

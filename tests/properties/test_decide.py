@@ -9,6 +9,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
+from urllib.parse import unquote
 
 import msgspec
 import pytest
@@ -44,6 +46,7 @@ from meshroute.table import (
     OriginalDestination,
     Policy,
     RequireTls,
+    Respond,
     RingHash,
     Route,
     RouteMatch,
@@ -78,6 +81,16 @@ def by_the_book(listener: Listener, sent: Request, draws: Draws) -> Route | Outc
     return None if number is None else routes[number]
 
 
+def speaks_grpc(sent: Request) -> bool:
+    kind = dict(reversed(sent.headers)).get("content-type", "")
+    return sent.method != "CONNECT" and (kind == "application/grpc" or kind.startswith("application/grpc+"))
+
+
+def told(sent: Request, failed: Failed, grpc_status: int) -> Failed:
+    """A dead end as its client meets it (DECIDE-7)."""
+    return Failed(200, failed.flag, failed.details, grpc_status) if speaks_grpc(sent) else failed
+
+
 class TestDecide1NoRoute:
     """DECIDE-1: no virtual host, or no route in it: 404, flag NR."""
 
@@ -88,7 +101,8 @@ class TestDecide1NoRoute:
         decision = Router(table).decide(sent, draws=draws)
         if sent.port == 80:
             met = by_the_book(table.listeners[0], sent, draws)
-            assert (decision.outcome == Failed(404, "NR", "route_not_found")) == (met in (None, NO_PROTOCOL))
+            lost = told(sent, Failed(404, "NR", "route_not_found"), 12)
+            assert (decision.outcome == lost) == (met in (None, NO_PROTOCOL))
             if isinstance(met, Route):
                 assert (decision.route, decision.rule) == (met.name, met.rule)
         elif not table.otherwise:
@@ -106,7 +120,7 @@ class TestDecide2NoCluster:
         decision = Router(table).decide(sent, draws=Draws.of(seed))
         known = {cluster.name for cluster in table.clusters}
         missing = decision.cluster is not None and decision.cluster not in known
-        assert (decision.outcome == Failed(503, "NC", "cluster_not_found")) == missing
+        assert (decision.outcome == told(sent, Failed(503, "NC", "cluster_not_found"), 14)) == missing
 
 
 class TestDecide3NoHost:
@@ -124,7 +138,8 @@ class TestDecide3NoHost:
             else:
                 assert isinstance(decision.outcome, Failed)
                 assert decision.outcome.flag == "UH"
-                assert decision.outcome.status == (503 if sent.port == 80 else 0)
+                lost = 200 if speaks_grpc(sent) else 503
+                assert decision.outcome.status == (lost if sent.port == 80 else 0)
 
     @given(endpoints(), policies, st.sampled_from((80, 81)), U64)
     def test_exactly_where_nobody_is_healthy(
@@ -152,6 +167,41 @@ for line in sys.stdin:
     decision = Router(RoutingTable.from_json(case["table"])).explain(request, draws=Draws.of(case["seed"]))
     print(json.dumps(decision.to_builtins(), sort_keys=True))
 """
+
+
+class TestDecide7Grpc:
+    """DECIDE-7: what the proxy answers by itself is told to clients of gRPC in headers."""
+
+    STATUSES: Final = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
+
+    @given(st.integers(200, 599), st.text(st.characters(max_codepoint=255), max_size=5), st.booleans(), st.booleans())
+    def test_fixed_answers_are_headers(self, status: int, body: str, head: bool, plus: bool) -> None:
+        """The status by the table of the words, the body in escapes that give it back."""
+        host = VirtualHost("all", ("*",), (Route(RouteMatch(), Respond(status, body)),))
+        table = RoutingTable((Listener(80, (host,)),), ())
+        kind = "application/grpc" + "+proto" * plus
+        decision = Router(table).decide(Request.of("HEAD" if head else "POST", "http://h/", {"content-type": kind}))
+        lines = dict(decision.response_headers)
+        assert decision.outcome == Responded(200)
+        assert (lines["content-type"], lines["grpc-status"]) == ("application/grpc", str(self.STATUSES.get(status, 2)))
+        message = lines.get("grpc-message")
+        assert message is None if head or not body else unquote(message or "", "latin-1") == body
+        assert all(" " <= one <= "}" for one in message or "")
+
+    @given(requests(), policies, st.sampled_from(("gone", "empty")))
+    def test_dead_ends_keep_flag_and_details(self, sent: Request, policy: Policy, name: str) -> None:
+        """Asked once as gRPC and once as something that only looks like it."""
+        action = Forward((WeightedCluster(ClusterName(name)),))
+        host = VirtualHost("all", ("*",), (Route(RouteMatch(), action),))
+        router = Router(RoutingTable((Listener(80, (host,)),), (Cluster(ClusterName("empty"), policy),)))
+        rest = tuple(line for line in sent.headers if line[0] in ("x-user", "cookie", "accept"))
+        grpc, http = (
+            router.decide(Request("GET", "h", sent.path, (("content-type", kind), *rest))).outcome
+            for kind in ("application/grpc", "application/grpcx")
+        )
+        assert isinstance(http, Failed)
+        assert http.status == 503
+        assert grpc == Failed(200, http.flag, http.details, 14)
 
 
 class TestDecide4Purity:
