@@ -102,9 +102,13 @@ class Mesh:
             elif isinstance(draft, DestinationRule):
                 said += (one for one in check_policies(draft) if one.severity is Severity.ERROR)
         self.diagnostics: Final = in_order(said)
+        self._routers: dict[tuple[object, ...], Router] = {}
+        self._admit()
+
+    def _admit(self) -> None:
+        """Let nothing in that has errors."""
         if any(one.severity is Severity.ERROR for one in self.diagnostics):
             raise ManifestError(self.diagnostics)
-        self._routers: dict[tuple[object, ...], Router] = {}
 
     def router(self, viewpoint: Sidecar | AtTheEdge | Waypoint = _DEFAULT_SIDECAR) -> Router:
         """What the proxy at this viewpoint would do; without one, a sidecar in namespace `default` without labels.

@@ -257,7 +257,7 @@ def _conditions(written: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
     words: list[str] = []
     statuses: list[int] = []
     for word in (part.strip() for part in written.split(",")):
-        if word.isascii() and word.isdigit() and _is_status(int(word)):
+        if word.isascii() and word.isdigit() and is_status(int(word)):
             statuses.append(int(word))
         elif word:
             words.append(word)
@@ -277,7 +277,7 @@ _STATUSES: Final = frozenset(
 )
 
 
-def _is_status(number: int) -> bool:
+def is_status(number: int) -> bool:
     """Whether the number is a status that HTTP has a name for."""
     return number in _STATUSES
 

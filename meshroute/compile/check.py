@@ -13,7 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from meshroute.compile import wording
 from meshroute.compile.check_gateways import check_gateways
 from meshroute.compile.check_imports import check_entries, check_sidecars
+from meshroute.compile.check_matches import covered
 from meshroute.compile.check_policy import check_policies
+from meshroute.compile.check_routes import faults
 from meshroute.compile.delegates import Delegates
 from meshroute.compile.destination import DestinationRules
 from meshroute.compile.known import Known
@@ -84,7 +86,8 @@ def _check_virtual_service(
         yield wording.field_not_modelled(subject, str(path[-1]), virtual_service.at("spec", *path))
     yield from check_rules(virtual_service)
     for number, rule in enumerate(virtual_service.spec.http):
-        if rule.redirect is not None and rule.redirect.redirect_code not in (0, *REDIRECT_CODES):
+        code = rule.redirect.redirect_code if rule.redirect is not None else 0
+        if 300 <= code <= 399 and code not in REDIRECT_CODES:
             at = virtual_service.at("spec", "http", number, "redirect", "redirectCode")
             yield wording.field_not_modelled(subject, "redirectCode", at)
         for index, one in enumerate(rule.route):
@@ -109,8 +112,14 @@ def _check_delegates(root: VirtualService, delegates: Delegates) -> Iterator[Dia
 
 def check_rules(virtual_service: VirtualService) -> Iterator[Diagnostic]:
     """What can be said of the rules of a VirtualService by themselves, whatever else there is."""
+    for fault in faults(virtual_service):
+        at = virtual_service.at("spec", *fault.path)
+        say = wording.value_discouraged if fault.warns else wording.value_refused
+        yield say(virtual_service, fault.reason, fault.help, at)
     hiding: int | None = None
     rules = virtual_service.spec.http
+    for one in covered(rules):
+        yield wording.match_covered(virtual_service, one.rule, one.match, one.earlier_rule, one.earlier_match)
     for number, rule in enumerate(rules):
         if not (rule.route or rule.redirect or rule.direct_response or rule.delegate):
             yield wording.rule_empty(virtual_service, number)
@@ -138,16 +147,26 @@ def _check_patterns(virtual_service: VirtualService, rule: HTTPRoute, number: in
         ):
             places.extend(((*here, field, name), value) for name, value in values.items())
         for path, wanted in places:
-            pattern = wanted.regex if wanted is not None else None
-            if pattern is None or (pattern == "*" and "withoutHeaders" in path):
-                continue
-            at = virtual_service.at("spec", *path, "regex")
-            try:
-                compile_full(wire(pattern))
-            except Re2SyntaxError as error:
-                yield wording.regex_invalid(virtual_service.subject, pattern, str(error), error.position, at)
-            if len(wire(pattern)) > MAX_REGEX_BYTES:
-                yield wording.regex_too_long(virtual_service.subject, len(wire(pattern)), at)
+            if wanted is not None and not (wanted.regex == "*" and "withoutHeaders" in path):
+                yield from _check_pattern(virtual_service, wanted.regex, (*path, "regex"))
+    for index, origin in enumerate(rule.cors_policy.allow_origins if rule.cors_policy is not None else ()):
+        path = ("http", number, "corsPolicy", "allowOrigins", index, "regex")
+        yield from _check_pattern(virtual_service, origin.regex, path)
+    if rule.rewrite is not None and rule.rewrite.uri_regex_rewrite is not None:
+        path = ("http", number, "rewrite", "uriRegexRewrite", "match")
+        yield from _check_pattern(virtual_service, rule.rewrite.uri_regex_rewrite.match, path)
+
+
+def _check_pattern(virtual_service: VirtualService, pattern: str | None, path: FieldPath) -> Iterator[Diagnostic]:
+    if pattern is None:
+        return
+    at = virtual_service.at("spec", *path)
+    try:
+        compile_full(wire(pattern))
+    except Re2SyntaxError as error:
+        yield wording.regex_invalid(virtual_service.subject, pattern, str(error), error.position, at)
+    if len(wire(pattern)) > MAX_REGEX_BYTES:
+        yield wording.regex_too_long(virtual_service.subject, len(wire(pattern)), at)
 
 
 def _check_weights(virtual_service: VirtualService, rule: HTTPRoute, number: int) -> Iterator[Diagnostic]:

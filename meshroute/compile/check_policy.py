@@ -1,6 +1,6 @@
 """What is to be said about a DestinationRule's traffic policies: balancing, localities, failing endpoints.
 
-Source    spec/validate.md CHECK-8, CHECK-9; istio/istio: pkg/config/validation/validation.go,
+Source    spec/validate.md CHECK-8, CHECK-9, CHECK-18; istio/istio: pkg/config/validation/validation.go,
           pkg/config/validation/agent/validation.go
 Inputs    one validated DestinationRule. Exactness: what Istio's webhook refuses is an error, what it accepts is not;
           what has no effect where it stands is a warning.
@@ -15,11 +15,14 @@ from typing import Final, TypeAlias
 import msgspec
 
 from meshroute.compile import wording
+from meshroute.compile.check_names import host_fault, is_label, label_fault
 from meshroute.compile.destination import policy_of
 from meshroute.compile.topology import REGION, SUBZONE, ZONE
 from meshroute.diagnostics import Diagnostic, FieldPath, SourceRef
 from meshroute.manifest.istio import (
+    ConnectionPoolSettings,
     DestinationRule,
+    H2UpgradePolicy,
     HTTPCookie,
     LoadBalancerSettings,
     LocalityDistribute,
@@ -34,6 +37,8 @@ from meshroute.manifest.istio import (
 )
 from meshroute.manifest.metadata import Duration
 
+_LARGEST_TABLE: Final = 5_000_011
+"""Slots of a Maglev table: a proxy takes so many, Istio takes fewer. Istio asks for a number, a proxy has one."""
 _MILLISECOND: Final = 1_000_000
 _WARMED_UP: Final = (None, SimpleLB.UNSPECIFIED, SimpleLB.LEAST_CONN, SimpleLB.LEAST_REQUEST, SimpleLB.ROUND_ROBIN)
 
@@ -54,12 +59,89 @@ class _Policy(msgspec.Struct, frozen=True):
 
 
 def check_policies(rule: DestinationRule) -> Iterator[Diagnostic]:
-    """Everything worth saying about the traffic policies of a rule, policy by policy."""
+    """Everything worth saying about a rule by itself: its host, its subsets, its traffic policies one by one."""
+    if fault := host_fault(rule.spec.host):
+        yield wording.policy_refused(rule, fault, rule.at("spec", "host"))
+    yield from _check_subsets(rule)
     for policy in _policies(rule):
+        yield from _check_level(policy)
         if policy.level.outlier_detection is not None:
             yield from _check_outliers(policy, policy.level.outlier_detection)
         if policy.level.load_balancer is not None:
             yield from _check_balancer(policy, policy.level.load_balancer)
+
+
+def _check_subsets(rule: DestinationRule) -> Iterator[Diagnostic]:
+    names = [subset.name for subset in rule.spec.subsets]
+    for number, subset in enumerate(rule.spec.subsets):
+        at = rule.at("spec", "subsets", number, "name")
+        if not is_label(subset.name):
+            yield wording.policy_refused(rule, f"`{subset.name}` is no name of a subset", at)
+        if subset.name in names[:number]:
+            yield wording.policy_refused(rule, f"there is a subset `{subset.name}` already", at)
+        for key, value in subset.labels.items():
+            if fault := label_fault(key, value):
+                yield wording.policy_refused(rule, fault, rule.at("spec", "subsets", number, "labels", key))
+
+
+def _check_level(policy: _Policy) -> Iterator[Diagnostic]:
+    """A policy says something, and one of a port says which; and its limits are numbers that there are."""
+    rule, level = policy.rule, policy.level
+    said: list[object] = [level.load_balancer, level.connection_pool, level.outlier_detection, level.tls]
+    if isinstance(level, PortTrafficPolicy):
+        if level.port is None:
+            yield wording.policy_refused(rule, "the policy is for a port, and names none", policy.at("port"))
+    else:
+        said += [level.port_level_settings or None, level.tunnel, level.proxy_protocol, level.retry_budget]
+        if level.tunnel is not None and level.proxy_protocol is not None:
+            reason = "only one of `tunnel` and `proxyProtocol` may be set"
+            yield wording.policy_refused(rule, reason, policy.at("tunnel"))
+    if not any(one is not None for one in said):
+        yield wording.policy_refused(rule, "the policy says nothing: leave it out, or set a field", policy.at())
+    if level.connection_pool is not None:
+        yield from _check_pool(policy, level.connection_pool)
+
+
+def _check_pool(policy: _Policy, pool: ConnectionPoolSettings) -> Iterator[Diagnostic]:
+    rule, here = policy.rule, "connectionPool"
+    if pool.http is None and pool.tcp is None:
+        yield wording.policy_refused(rule, "`connectionPool` needs `http` or `tcp`", policy.at(here))
+    limits: list[tuple[str, str, int]] = []
+    if (http := pool.http) is not None:
+        limits += [
+            ("http", "http1MaxPendingRequests", http.http1_max_pending_requests),
+            ("http", "http2MaxRequests", http.http2_max_requests),
+            ("http", "maxRequestsPerConnection", http.max_requests_per_connection),
+            ("http", "maxRetries", http.max_retries),
+            ("http", "maxConcurrentStreams", http.max_concurrent_streams),
+        ]
+        yield from _check_spans(policy, (here, "http"), (("idleTimeout", http.idle_timeout),))
+        if http.h2_upgrade_policy is H2UpgradePolicy.UPGRADE and http.use_client_protocol:
+            reason = "`useClientProtocol` and an upgrade to HTTP/2 cannot both be"
+            yield wording.policy_refused(rule, reason, policy.at(here, "http", "useClientProtocol"))
+        if (pings := http.http2_keep_alive) is not None:
+            spans = (("interval", pings.interval), ("timeout", pings.timeout))
+            for field, span in spans:
+                if span is None:
+                    at = policy.at(here, "http", "http2KeepAlive", field)
+                    yield wording.policy_refused(rule, f"`http2KeepAlive` needs `{field}`", at)
+            yield from _check_spans(policy, (here, "http", "http2KeepAlive"), spans)
+    if (tcp := pool.tcp) is not None:
+        limits.append(("tcp", "maxConnections", tcp.max_connections))
+        spans = (("connectTimeout", tcp.connect_timeout), ("maxConnectionDuration", tcp.max_connection_duration))
+        yield from _check_spans(policy, (here, "tcp"), spans)
+        # Less than a millisecond is none, which turns the timeout off.
+        if (idle := tcp.idle_timeout) is not None and abs(idle.nanoseconds) >= _MILLISECOND:
+            yield from _check_spans(policy, (here, "tcp"), (("idleTimeout", idle),))
+            if idle.nanoseconds < 0:
+                reason = f"`{idle}` is less than nothing"
+                yield wording.policy_refused(rule, reason, policy.at(here, "tcp", "idleTimeout"))
+        if (probes := tcp.tcp_keepalive) is not None:
+            spans = (("time", probes.time), ("interval", probes.interval))
+            yield from _check_spans(policy, (here, "tcp", "tcpKeepalive"), spans)
+    for part, field, limit in limits:
+        if limit < 0:
+            yield wording.policy_refused(rule, f"`{field}` is not below 0, got {limit}", policy.at(here, part, field))
 
 
 def _policies(rule: DestinationRule) -> Iterator[_Policy]:
@@ -88,6 +170,12 @@ def _check_balancer(policy: _Policy, settings: LoadBalancerSettings) -> Iterator
             policy_of(settings)
         except ValueError as error:
             yield wording.policy_refused(rule, str(error), policy.at(here, "consistentHash"))
+        if hashing.minimum_ring_size and (hashing.ring_hash is not None or hashing.maglev is not None):
+            reason = "only one of `minimumRingSize`, `ringHash` and `maglev` may be set"
+            yield wording.policy_refused(rule, reason, policy.at(here, "consistentHash", "minimumRingSize"))
+        if hashing.maglev is not None and hashing.maglev.table_size in (0, _LARGEST_TABLE):
+            reason = f"a Maglev table has from 2 to {_LARGEST_TABLE - 1} slots, got {hashing.maglev.table_size}"
+            yield wording.policy_refused(rule, reason, policy.at(here, "consistentHash", "maglev", "tableSize"))
         if hashing.http_cookie is not None:
             yield from _check_cookie(policy, hashing.http_cookie)
     if settings.locality_lb_setting is not None and settings.zone_aware_lb_setting is not None:

@@ -113,6 +113,30 @@ def rule_unreachable(virtual_service: VirtualService, number: int, hiding: int, 
     )
 
 
+def match_covered(
+    virtual_service: VirtualService, rule: int, match: int, earlier_rule: int, earlier_match: int
+) -> Diagnostic:
+    return Diagnostic(
+        Code.RULE_UNREACHABLE,
+        Severity.WARNING,
+        f"match #{match} of rule #{rule} is never used: match #{earlier_match} of rule #{earlier_rule} takes all of it",
+        virtual_service.at("spec", "http", rule, "match", match),
+        virtual_service.subject,
+        help="a prefix takes every longer one; put the longer prefix first"
+        if rule != earlier_rule
+        else "leave it out: one match of a rule is enough",
+        related=(virtual_service.at("spec", "http", earlier_rule, "match", earlier_match),),
+    )
+
+
+def value_refused(virtual_service: VirtualService, reason: str, help: str, at: SourceRef) -> Diagnostic:
+    return Diagnostic(Code.FIELD_VALUE, Severity.ERROR, reason, at, virtual_service.subject, help)
+
+
+def value_discouraged(virtual_service: VirtualService, reason: str, help: str, at: SourceRef) -> Diagnostic:
+    return Diagnostic(Code.FIELD_VALUE, Severity.WARNING, reason, at, virtual_service.subject, help)
+
+
 def weight_ignored(virtual_service: VirtualService, weight: int, at: SourceRef) -> Diagnostic:
     return Diagnostic(
         Code.WEIGHT_IGNORED,

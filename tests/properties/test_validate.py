@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import meshroute as mr
+from meshroute.compile.check_names import header_value_fault, host_fault
 from meshroute.load import Loaded, load_text
 from meshroute.manifest import VirtualService
 
@@ -493,6 +495,147 @@ ACCEPTED = (
 )
 
 
+LAST = "  - route:\n    - destination:\n        host: web"
+"""The rule without conditions, with its last line the last of VALID."""
+
+
+def of_rule(name: str, lines: str, path: str, below: int = 1, severity: mr.Severity = mr.Severity.ERROR) -> Slip:
+    """More lines of the last rule, before its route; `below` counts from the rule."""
+    head, *rest = lines.splitlines()
+    text = "\n".join([f"  - {head}", *(f"    {line}" for line in rest), *LAST.replace("  - ", "    ", 1).splitlines()])
+    return Slip(name, LAST, text, VALUE, below - 1, f"spec.http[1].{path}", severity)
+
+
+def instead_of_route(name: str, line: str, path: str, severity: mr.Severity = mr.Severity.ERROR) -> Slip:
+    """One line in place of what the last rule does."""
+    return Slip(name, LAST, f"  - {line}", VALUE, 0, f"spec.http[1].{path}", severity)
+
+
+TOGETHER = (
+    of_rule("a redirect too", "redirect: {uri: /x}", "route", 2),
+    of_rule("an answer too", "directResponse: {status: 200}", "route", 2),
+    instead_of_route("a fault of a redirect", "{redirect: {uri: /x}, fault: {delay: {fixedDelay: 1s}}}", "fault"),
+    instead_of_route("a rewrite of a redirect", "{redirect: {uri: /x}, rewrite: {uri: /}}", "rewrite"),
+    instead_of_route("two answers", "{redirect: {uri: /x}, directResponse: {status: 200}}", "directResponse"),
+    instead_of_route("a rewrite of an answer", "{directResponse: {status: 200}, rewrite: {uri: /}}", "rewrite"),
+    of_rule("mirrors twice", "mirror: {host: web}\nmirrors: [{destination: {host: web}}]", "mirror"),
+)
+
+DONE = (
+    instead_of_route("two places", "redirect: {uri: /x, prefixRewrite: /y}", "redirect.prefixRewrite"),
+    instead_of_route("nowhere", "redirect: {redirectCode: 301}", "redirect"),
+    instead_of_route("a code below", "redirect: {uri: /x, redirectCode: 299}", "redirect.redirectCode"),
+    instead_of_route("a code above", "redirect: {uri: /x, redirectCode: 400}", "redirect.redirectCode"),
+    instead_of_route("another scheme", "redirect: {scheme: HTTPS}", "redirect.scheme"),
+    instead_of_route("a status below", "directResponse: {status: 199}", "directResponse.status"),
+    instead_of_route("a status above", "directResponse: {status: 601}", "directResponse.status"),
+    of_rule("no rewrite", "rewrite: {}", "rewrite"),
+    of_rule("two rewrites", "rewrite: {uri: /, uriRegexRewrite: {match: a, rewrite: b}}", "rewrite.uriRegexRewrite"),
+    of_rule("half a rewrite", "rewrite: {uriRegexRewrite: {rewrite: b}}", "rewrite.uriRegexRewrite.match"),
+    of_rule("no fault", "fault: {}", "fault"),
+    of_rule("an unknown status", "fault: {abort: {grpcStatus: '5'}}", "fault.abort.grpcStatus"),
+    of_rule("an abort with nothing", "fault: {abort: {}}", "fault.abort", severity=WARNING),
+    of_rule("an empty origin", "corsPolicy: {allowOrigins: [{}]}", "corsPolicy.allowOrigins[0]"),
+    of_rule("an unknown method", "corsPolicy: {allowMethods: [get]}", "corsPolicy.allowMethods[0]"),
+    of_rule("a header of two words", "corsPolicy: {exposeHeaders: ['x y']}", "corsPolicy.exposeHeaders[0]"),
+    of_rule("half a second", "corsPolicy: {maxAge: 0.5s}", "corsPolicy.maxAge"),
+)
+
+NUMBERS = (
+    of_rule("a percentage above", "mirror: {host: web}\nmirrorPercentage: {value: 100.1}", "mirrorPercentage.value", 2),
+    of_rule(
+        "a percentage below",
+        "mirrors: [{destination: {host: web}, percentage: {value: -0.1}}]",
+        "mirrors[0].percentage.value",
+    ),
+    of_rule("an old percentage", "mirror: {host: web}\nmirrorPercent: 101", "mirrorPercent", 2),
+    of_rule(
+        "too rare", "fault: {delay: {fixedDelay: 1s, percentage: {value: 0.00009}}}", "fault.delay.percentage.value"
+    ),
+    of_rule("a fraction", "timeout: 1.0001s", "timeout"),
+    of_rule("less than none", "retries: {attempts: -1}", "retries.attempts"),
+    of_rule("a try of none", "retries: {perTryTimeout: 1s}", "retries.perTryTimeout"),
+    of_rule("what is off", "retries: {retryOn: 5xx}", "retries.retryOn"),
+    of_rule("far from off", "retries: {retryRemoteLocalities: true}", "retries.retryRemoteLocalities"),
+    of_rule("between tries", "retries: {attempts: 1, backoff: 1.0001s}", "retries.backoff"),
+    of_rule("a port above", "mirror: {host: web, port: {number: 65536}}", "mirror.port.number"),
+)
+
+
+def of_match(name: str, line: str, path: str) -> Slip:
+    """One more match of the first rule."""
+    return Slip(name, "  - match:", f"  - match:\n    - {line}", VALUE, 1, f"spec.http[0].match[0].{path}")
+
+
+ASKED = (
+    *(
+        of_match(f"an empty prefix of {field}", f"{field}: {{prefix: ''}}", f"{field}.prefix")
+        for field in ("scheme", "method", "authority")
+    ),
+    *(
+        of_match(f"an empty {kind} in {field}", f"{field}: {{x: {{{kind}: ''}}}}", f"{field}.x.{kind}")
+        for field in ("headers", "withoutHeaders", "queryParams")
+        for kind in ("prefix", "regex")
+    ),
+    of_match("an empty pattern", "uri: {regex: ''}", "uri.regex"),
+    of_match("a header of two words", "headers: {x y: {}}", 'headers["x y"]'),
+    of_match("an unknown pseudo-header", "headers: {':host': {}}", 'headers[":host"]'),
+    of_match("a claim", "headers: {'@Request.auth.claims[a]': {}}", 'headers["@Request.auth.claims[a]"]'),
+    of_rule("a path", "headers: {request: {set: {':path': /}}}", 'headers.request.set[":path"]'),
+    of_rule("a host", "headers: {request: {remove: [Host]}}", "headers.request.remove[0]"),
+    of_rule("an answer's host", "headers: {response: {add: {host: a}}}", "headers.response.add.host"),
+    of_rule("a name without letters", "headers: {response: {set: {'': a}}}", 'headers.response.set[""]'),
+    of_rule("a control letter", 'headers: {request: {add: {x: "a\\x01"}}}', "headers.request.add.x"),
+    of_rule(
+        "two authorities",
+        "rewrite: {authority: a}\nheaders: {request: {add: {Host: b}}}",
+        "headers.request.add.Host",
+        2,
+    ),
+)
+
+HOSTS = "  hosts:\n  - web"
+NAMES = (
+    Slip("a letter of no name", HOSTS, "  hosts:\n  - web\n  - foo.ba!r", VALUE, 2, "spec.hosts[1]"),
+    Slip("a wildcard inside", HOSTS, "  hosts:\n  - web\n  - foo.*", VALUE, 2, "spec.hosts[1]"),
+    Slip("everybody", HOSTS, "  hosts: ['*']", VALUE, 0, "spec.hosts[0]"),
+    Slip("one twice", HOSTS, "  hosts:\n  - web\n  - '*web'", VALUE, 2, "spec.hosts[1]"),
+    of_match("a Gateway of every namespace", "gateways: ['*/x']", "gateways[0]"),
+    of_rule("a mirror for all", "mirror: {host: '*'}", "mirror.host"),
+    of_rule("a subset", "mirrors: [{destination: {host: web, subset: v_1}}]", "mirrors[0].destination.subset"),
+    of_match("a namespace", "sourceNamespace: a.b", "sourceNamespace"),
+    of_match("a label", "sourceLabels: {a b: c}", 'sourceLabels["a b"]'),
+)
+
+SUBSETS = "  subsets:\n  - name: v1"
+RULES = (
+    Slip("an address", "  host: web", "  host: 10.0.0.1", VALUE, 0, "spec.host"),
+    Slip("a subset twice", SUBSETS, "  subsets:\n  - {name: v1}\n  - name: v1", VALUE, 2, "spec.subsets[1].name"),
+    Slip("a subset's name", SUBSETS, "  subsets:\n  - name: v.1\n  - name: v1", VALUE, 1, "spec.subsets[0].name"),
+    Slip(
+        "a policy of nothing", SUBSETS, f"{SUBSETS}\n    trafficPolicy: {{}}", VALUE, 2, "spec.subsets[0].trafficPolicy"
+    ),
+    *(
+        Slip(name, BALANCER, f"{BALANCER}\n    {line}", VALUE, 1, f"spec.trafficPolicy.{path}")
+        for name, line, path in (
+            ("no port", "portLevelSettings: [{loadBalancer: {}}]", "portLevelSettings[0].port"),
+            ("nothing for a port", "portLevelSettings: [{port: {number: 80}}]", "portLevelSettings[0]"),
+            ("no limits", "connectionPool: {}", "connectionPool"),
+            ("less than none", "connectionPool: {tcp: {maxConnections: -1}}", "connectionPool.tcp.maxConnections"),
+            ("less than none", "connectionPool: {http: {maxRetries: -1}}", "connectionPool.http.maxRetries"),
+        )
+    ),
+    Slip(
+        "a table without a size",
+        BALANCER,
+        "      consistentHash:\n        maglev: {}",
+        VALUE,
+        1,
+        "spec.trafficPolicy.loadBalancer.consistentHash.maglev.tableSize",
+    ),
+)
+
+
 class TestCheck1UnknownFields:
     """CHECK-1: a field that does not exist is an error, with the nearest name that does. A non-strict client has it
     dropped, with a warning."""
@@ -551,15 +694,14 @@ class TestCheck4Unreachable:
     def test_every_rule_after_the_first_without_conditions(self, rules: list[str]) -> None:
         """Whatever conditions it has itself."""
         kinds = {
-            "conditions": "  - match: [{uri: {prefix: /x}}]\n    route: [{destination: {host: web}}]\n",
-            "none": "  - route: [{destination: {host: web}}]\n",
+            "conditions": "  - match: [{{uri: {{prefix: /{}}}}}]\n    route: [{{destination: {{host: web}}}}]\n",
+            "none": "  - route: [{{destination: {{host: web}}}}]\n",
         }
         head = VALID[: VALID.index("  http:\n")] + "  http:\n"
-        text = head + "".join(kinds[rule] for rule in rules)
+        written = [kinds[rule].format(at) for at, rule in enumerate(rules)]
+        text = head + "".join(written)
         hiding = rules.index("none") if "none" in rules else len(rules)
-        starts = [
-            head.count("\n") + 1 + "".join(kinds[rule] for rule in rules[:at]).count("\n") for at in range(len(rules))
-        ]
+        starts = [head.count("\n") + 1 + "".join(written[:at]).count("\n") for at in range(len(rules))]
         assert said(text) == [
             Said(mr.Code.RULE_UNREACHABLE, WARNING, starts[at], f"spec.http[{at}]")
             for at in range(hiding + 1, len(rules))
@@ -690,6 +832,244 @@ class TestCheck9WithoutEffect:
         text = VALID.replace("  - name: v1", f"  - name: v1\n{lines}")
         assert [one.code for one in said(text)] == [IGNORED]
         assert said(text.replace("  subsets:", "    outlierDetection: {}\n  subsets:")) == []
+
+
+class TestCheck12Together:
+    """CHECK-12: actions that cannot be in one rule are errors."""
+
+    @given(st.sampled_from(TOGETHER), paddings)
+    def test_it_is_an_error_at_what_is_too_much(self, slip: Slip, padding: Padding) -> None:
+        """And the only one."""
+        told_exactly(padding, slip)
+
+    @given(st.sets(st.sampled_from(("route", "redirect", "directResponse")), max_size=3))
+    def test_a_rule_has_one_of_three(self, actions: set[str]) -> None:
+        """None is refused, and so is more than one."""
+        lines = {
+            "route": "route: [{destination: {host: web}}]",
+            "redirect": "redirect: {uri: /x}",
+            "directResponse": "directResponse: {status: 200}",
+        }
+        body = ", ".join(["name: a", *(lines[one] for one in sorted(actions))])
+        codes = {one.code for one in said(VALID.replace(LAST, f"  - {{{body}}}"))}
+        if len(actions) == 1:
+            assert codes == set()
+        else:
+            assert codes == {VALUE if actions else mr.Code.RULE_EMPTY}
+
+
+class TestCheck13Done:
+    """CHECK-13: what a rule does must be something that a proxy can do."""
+
+    @given(st.sampled_from(DONE), paddings)
+    def test_it_is_told_where_it_stands(self, slip: Slip, padding: Padding) -> None:
+        """And nothing else is."""
+        told_exactly(padding, slip)
+
+    @given(st.integers(0, 1000))
+    def test_statuses_are_from_200_to_600(self, status: int) -> None:
+        """The last one is a slip of Istio's that it tests for."""
+        told = said(VALID.replace(LAST, f"  - directResponse: {{status: {status}}}"))
+        assert [one.code for one in told] == ([] if 200 <= status <= 600 else [VALUE])
+
+    @given(st.integers(1, 500))
+    def test_redirects_have_codes_that_begin_with_3(self, code: int) -> None:
+        """Some of them no proxy has: that is another thing to say."""
+        told = said(VALID.replace(LAST, f"  - redirect: {{uri: /x, redirectCode: {code}}}"))
+        errors = [one for one in told if one.severity is mr.Severity.ERROR]
+        assert bool(errors) == (not 300 <= code <= 399)
+        known = (301, 302, 303, 307, 308)
+        unknown = 300 <= code <= 399 and code not in known
+        assert [one.code for one in told if one.severity is WARNING] == [MODEL] * unknown
+
+    @given(st.sampled_from((102_400, 1_048_576)), st.integers(-1, 1))
+    def test_large_bodies_are_a_warning_and_larger_ones_an_error(self, limit: int, more: int) -> None:
+        """What counts are the bytes that are sent: the two of `é` are two."""
+        size = limit + more
+        text = "é" * (size // 2) + "a" * (size % 2)
+        told = said(VALID.replace(LAST, f"  - directResponse: {{status: 200, body: {{string: {text}}}}}"))
+        assert [one.path for one in told] == (["spec.http[1].directResponse.body.string"] if size > 102_400 else [])
+        assert {one.severity for one in told} <= {mr.Severity.ERROR if size > 1_048_576 else WARNING}
+
+    @given(st.integers(-2, 2))
+    def test_a_body_in_base64_has_three_bytes_for_four_letters(self, more: int) -> None:
+        """And counts as them."""
+        text = b64encode(b"a" * (102_400 + more)).decode()
+        told = said(VALID.replace(LAST, f"  - directResponse: {{status: 200, body: {{bytes: {text}}}}}"))
+        assert [one.path for one in told] == (["spec.http[1].directResponse.body.bytes"] if more > 0 else [])
+
+
+class TestCheck14Numbers:
+    """CHECK-14: percentages, durations, attempts, words of `retryOn` and ports that there are."""
+
+    @given(st.sampled_from(NUMBERS), paddings)
+    def test_it_is_told_where_it_stands(self, slip: Slip, padding: Padding) -> None:
+        """And nothing else is."""
+        told_exactly(padding, slip)
+
+    @given(st.lists(st.sampled_from(("5xx", "reset", "503", "unavailable", " reset", "600", "", "Reset")), min_size=1))
+    def test_every_word_of_retry_on_means_something(self, words: list[str]) -> None:
+        """Spaces are part of a word. No word at all leaves the choice to Istio."""
+        text = ",".join(words)
+        told = said(VALID.replace(LAST, LAST + f"\n    retries: {{attempts: 1, retryOn: '{text}'}}"))
+        wrong = {one for one in words if one in (" reset", "600", "", "Reset")} if text else set()
+        assert len(told) == len(wrong)
+        assert {one.path for one in told} <= {"spec.http[1].retries.retryOn"}
+
+    @given(st.integers(1_000_000, 2_000_000_000))
+    def test_durations_are_whole_milliseconds(self, nanoseconds: int) -> None:
+        """Nothing is rounded."""
+        told = said(VALID.replace(LAST, LAST + f"\n    timeout: {nanoseconds}ns"))
+        assert len(told) == (nanoseconds % 1_000_000 != 0)
+
+
+class TestCheck15Asked:
+    """CHECK-15: matches that say something, headers that can be changed, percent signs that begin something."""
+
+    @given(st.sampled_from(ASKED), paddings)
+    def test_it_is_told_where_it_stands(self, slip: Slip, padding: Padding) -> None:
+        """And nothing else is."""
+        told_exactly(padding, slip)
+
+    @given(st.lists(st.sampled_from(("a", "%%", "%HOSTNAME%", "%REQ(x?y)%", '%DOWN(["a", "b"])%', ")", "["))))
+    def test_percent_signs_begin_something_or_are_doubled(self, parts: list[str]) -> None:
+        """Whole expressions are taken in any order; one sign too many leaves the last without an end."""
+        text = "".join(parts)
+        assert header_value_fault(text) == ""
+        assert header_value_fault(text + "%a") != ""
+        assert header_value_fault(text + "%") != ""
+
+    @given(
+        st.sampled_from(
+            (
+                ("%DOWNSTREAM_PEER_CERT_V_END(%b %d %H:%M:%S %Y %Z)%", True),
+                ("%DYNAMIC_METADATA(com.test.my_filter)%", True),
+                ("%START_TIME%%", False),
+                ("abc%123", False),
+                ("%REQ(x):9%", False),
+                ('%A(["b" "c"])%', False),
+                ('%A(["b\\""])%', True),
+                ('%A(["b\\"])%', True),  # a bracket ends the whole, inside of a text too
+                ('%A(["b\\', False),
+                ("%A( b) %", True),
+                ("%A(b", False),
+            )
+        )
+    )
+    def test_expressions_have_one_form(self, case: tuple[str, bool]) -> None:
+        """One argument or a list of texts in quotes; nothing but spaces behind it."""
+        assert (header_value_fault(case[0]) == "") is case[1]
+
+
+class TestCheck16Names:
+    """CHECK-16: hosts, destinations and Gateways have names that DNS could have."""
+
+    @given(st.sampled_from(NAMES), paddings)
+    def test_it_is_told_where_it_stands(self, slip: Slip, padding: Padding) -> None:
+        """And nothing else is."""
+        told_exactly(padding, slip)
+
+    @given(
+        st.lists(st.text("ab-1", min_size=1, max_size=4).filter(lambda part: part.strip("-") == part), min_size=1),
+        st.sampled_from(("", "*", "*-", "*.")),
+        st.sampled_from("!_*/ é@"),
+        st.data(),
+    )
+    def test_parts_are_letters_digits_and_dashes_inside(
+        self, parts: list[str], before: str, wrong: str, data: st.DataObject
+    ) -> None:
+        """One letter that is none of them is one too many, wherever it stands."""
+        name = ".".join(parts)
+        host = before + name
+        number = parts[-1].isdigit() and (len(parts) > 1 or before == "*.")
+        assert bool(host_fault(host)) == number
+        at = data.draw(st.integers(1, len(name)))
+        assert host_fault(f"{name[:at]}{wrong}{name[at:]}") != ""
+
+    @given(st.sampled_from((63, 64)), st.sampled_from((255, 256)))
+    def test_names_have_lengths(self, part: int, whole: int) -> None:
+        """63 bytes of a part, 255 of all."""
+        assert bool(host_fault("a" * part)) == (part > 63)
+        name = ".".join(["a" * 63] * 3 + ["a" * (whole - 192 - 2), "b"])
+        assert len(name) == whole
+        assert bool(host_fault(name)) == (whole > 255)
+
+
+class TestCheck17Covered:
+    """CHECK-17: a match that an earlier one covers is never used: a warning."""
+
+    @given(st.lists(st.text("/a", min_size=1, max_size=4), min_size=1, max_size=5))
+    def test_a_prefix_behind_one_that_it_begins_with(self, prefixes: list[str]) -> None:
+        """Or behind itself; and every other is used."""
+        rules = "".join(
+            f"  - match: [{{uri: {{prefix: {one}}}}}]\n    route: [{{destination: {{host: web}}}}]\n"
+            for one in prefixes
+        )
+        told = said(VALID[: VALID.index("  http:\n")] + "  http:\n" + rules)
+        assert [one.path for one in told] == [
+            f"spec.http[{number}].match[0]"
+            for number, one in enumerate(prefixes)
+            if any(one.startswith(earlier) for earlier in prefixes[:number])
+        ]
+        assert {(one.code, one.severity) for one in told} <= {(mr.Code.RULE_UNREACHABLE, WARNING)}
+
+    @given(
+        st.lists(
+            st.fixed_dictionaries(
+                {"prefix": st.sampled_from(("/a", "/ab", "/A"))},
+                optional={
+                    "method": st.sampled_from(("GET", "POST")),
+                    "header": st.sampled_from(("1", "2")),
+                    "scheme": st.just("http"),
+                    "ignore": st.just(True),
+                },
+            ),
+            min_size=2,
+            max_size=4,
+        ),
+        st.sampled_from(("/a", "/ab", "/abc", "/A")),
+        st.sampled_from(("GET", "POST")),
+        st.sampled_from(("1", "2", None)),
+    )
+    def test_what_is_told_is_true(
+        self, matches: list[dict[str, object]], path: str, method: str, header: str | None
+    ) -> None:
+        """No request is the first for a match of which that is told."""
+        rules = []
+        for number, one in enumerate(matches):
+            asked = [f"uri: {{prefix: {one['prefix']}}}"]
+            asked += [f"method: {{exact: {one['method']}}}"] if "method" in one else []
+            asked += [f"headers: {{x: {{exact: '{one['header']}'}}}}"] if "header" in one else []
+            asked += [f"scheme: {{exact: {one['scheme']}}}"] if "scheme" in one else []
+            asked += ["ignoreUriCase: true"] if "ignore" in one else []
+            rules.append(f"  - match: [{{{', '.join(asked)}}}]\n    directResponse: {{status: {200 + number}}}\n")
+        mesh = mr.loads(VALID[: VALID.index("  http:\n")] + "  http:\n" + "".join(rules))
+        told = {one.at.path for one in mesh.diagnostics if one.code is mr.Code.RULE_UNREACHABLE}
+        headers = {"x": header} if header is not None else {}
+        decision = mesh.router().decide(mr.Request.of(method, f"http://web{path}", headers))
+        if decision.rule is not None:
+            rule, bracket, _ = decision.rule.path.partition("]")
+            assert rule.startswith("http[")
+            assert f"spec.{rule}{bracket}.match[0]" not in told
+
+
+class TestCheck18Rules:
+    """CHECK-18: errors in a DestinationRule, each in its place."""
+
+    @given(st.sampled_from(RULES), paddings)
+    def test_it_is_told_where_it_stands(self, slip: Slip, padding: Padding) -> None:
+        """And nothing else is."""
+        told_exactly(padding, slip)
+
+    @given(st.lists(st.sampled_from(("v1", "v2", "V1", "a-b")), min_size=1, max_size=5))
+    def test_a_name_stands_for_one_subset(self, names: list[str]) -> None:
+        """Capitals tell names apart."""
+        subsets = "".join(f"  - name: {name}\n" for name in ["v1", *names])
+        told = said(VALID.replace('  - name: v1\n    labels:\n      version: "1"\n', subsets))
+        all_names = ["v1", *names]
+        assert [one.path for one in told if one.code is VALUE] == [
+            f"spec.subsets[{number}].name" for number, name in enumerate(all_names) if name in all_names[:number]
+        ]
 
 
 REPAIRED = (

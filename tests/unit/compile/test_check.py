@@ -444,6 +444,86 @@ spec:
   - match: [{uri: {prefix: /}}]  # <- rule-unreachable warning spec.http[3]
     route: [{destination: {host: web}}]
 """,
+    "match_covered": ROUTES
+    + "spec:\n"
+    + WEB
+    + """\
+  http:
+  - match:
+    - uri: {prefix: /a}
+      gateways: [mesh]
+    - uri: {prefix: /ab}  # takes more: from gateways too
+    - uri: {prefix: /ab}  # <- rule-unreachable warning spec.http[0].match[2]
+      gateways: [mesh]
+    route: [{destination: {host: web}}]
+  - match:
+    - uri: {prefix: /abc}  # <- rule-unreachable warning spec.http[1].match[0]
+    - uri: {prefix: /b}
+    - uri: {prefix: /b}  # <- rule-unreachable warning spec.http[1].match[2]
+      name: again
+    - uri: {prefix: /bc}
+      method: {exact: POST}
+    route: [{destination: {host: web}}]
+  - route: [{destination: {host: web}}]
+  - match: [{uri: {prefix: /abc}}]  # <- rule-unreachable warning spec.http[3]
+    route: [{destination: {host: web}}]
+""",
+    "match_covered: not by a rule that goes on elsewhere": ROUTES
+    + "spec:\n"
+    + WEB
+    + """\
+  http:
+  - match: [{uri: {prefix: /a}}]
+    delegate: {name: more}
+  - match: [{uri: {prefix: /ab}}, {uri: {prefix: /a}}]
+    route: [{destination: {host: web}}]
+---
+"""
+    + ROUTES.replace("name: vs", "name: more")
+    + """\
+spec:
+  http:
+  - match: [{uri: {prefix: /a/b}}]
+    route: [{destination: {host: web}}]
+""",
+    "value_refused": ROUTES
+    + "spec:\n"
+    + WEB
+    + """\
+  http:
+  - redirect: {}  # <- field-value error spec.http[0].redirect
+    fault:  # <- field-value error spec.http[0].fault ; field-value error spec.http[0].fault
+      {}
+""",
+    "value_discouraged": ROUTES
+    + "spec:\n"
+    + WEB
+    + """\
+  http:
+  - route: [{destination: {host: web}}]
+    fault:
+      abort: {}  # <- field-value warning spec.http[0].fault.abort
+""",
+    "policy_refused: what is no traffic policy": RULE
+    + """\
+spec:
+  host: web_1  # <- field-value error spec.host ; host-unknown warning spec.host
+  subsets:
+  - name: v1
+  - name: v1  # <- field-value error spec.subsets[1].name
+    trafficPolicy:  # <- field-value error spec.subsets[1].trafficPolicy
+      portLevelSettings: []
+  trafficPolicy:
+    tunnel:  # <- field-value error spec.trafficPolicy.tunnel ; field-not-modelled warning spec.trafficPolicy.tunnel
+      {targetHost: a.example, targetPort: 80}
+    proxyProtocol: {}  # <- field-not-modelled warning spec.trafficPolicy.proxyProtocol
+    loadBalancer:
+      consistentHash:
+        httpHeaderName: x
+        minimumRingSize: 5  # <- field-value error @hash.minimumRingSize
+        maglev:
+          tableSize: 0  # <- field-value error @hash.maglev.tableSize
+""",
     "delegate_unknown": ROUTES
     + "spec:\n"
     + WEB
@@ -518,7 +598,7 @@ spec:
   - wbe  # <- host-unknown warning spec.hosts[0]
   - wbe.default.svc.cluster.local  # <- host-unknown warning spec.hosts[1]
   - outside.example
-  - "*.example"
+  - "*.example.org"
   - web.default
 """
     + TO_WEB,
@@ -806,7 +886,9 @@ spec:
       name: vs
 """,
     "host_taken": ROUTES
-    + "spec: {hosts: [outside.example, pay.bank.svc.cluster.local]}\n---\n"
+    + "spec:\n  hosts: [outside.example, pay.bank.svc.cluster.local]\n"
+    + TO_WEB
+    + "---\n"
     + ROUTES.replace("name: vs", "name: wt")
     + """\
 spec:
@@ -854,6 +936,7 @@ def diagnosed(text: str) -> tuple[mr.Diagnostic, ...]:
 SHORT = {
     "@locality": "trafficPolicy.loadBalancer.localityLbSetting",
     "@zones": "trafficPolicy.loadBalancer.zoneAwareLbSetting",
+    "@hash": "spec.trafficPolicy.loadBalancer.consistentHash",
     "@cookie": "trafficPolicy.loadBalancer.consistentHash.httpCookie",
     "@outliers": "trafficPolicy.outlierDetection",
     "@port": "trafficPolicy.portLevelSettings[0].loadBalancer.localityLbSetting",
