@@ -523,7 +523,8 @@ def retry(
     call = Call(False, before.edits.lines)
     if isinstance(found.outcome, Failed):
         outcome = delayed(found.outcome, before.delay)
-        lines = doing.said(found.request, outcome, chosen, chosen.cluster, before.delay, call, before)
+        name = chosen.cluster if chosen.cluster in plan.targets else ""  # formats do not see the name of what is gone
+        lines = doing.said(found.request, outcome, chosen, name, before.delay, call, before)
         return _told(request, replace(found, outcome=outcome, response_headers=lines, delay=before.delay))
     sent = at_endpoint(action, found.request, found.endpoint) if found.endpoint is not None else found.request
     return replace(found, request=sent, delay=before.delay, edits=doing.edits(chosen, call))

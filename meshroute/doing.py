@@ -45,6 +45,7 @@ from meshroute.table import (
     Forward,
     HeaderChanges,
     Mirror,
+    PrefixRewrite,
     Redirect,
     Respond,
     Route,
@@ -129,6 +130,8 @@ class Doing:
                 host=endpoint.key if endpoint is not None else "",
                 hostname=endpoint.hostname if endpoint is not None else "",
             )
+            if isinstance(outcome, Redirected) and request.plain_path:
+                self._redirected(scene)
             for changes in levels:
                 change(lines, changes, scene)
         if not body:
@@ -138,6 +141,12 @@ class Doing:
         for name, value in call.lines:
             lines.set(name, value)
         return tuple(lines.lines)
+
+    def _redirected(self, scene: Scene) -> None:
+        """What an answer that sends the client to a rewritten path is made of: the request with that path."""
+        action = self.route.action
+        if isinstance(action, Redirect) and (action.prefix or action.rewrite is not None):
+            rewrite_path(action.rewrite or PrefixRewrite(action.prefix), self.route.match.path, scene)
 
 
 def needs_doing(route: Route) -> bool:

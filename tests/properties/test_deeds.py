@@ -342,6 +342,19 @@ class TestRetry3Refresh:
         assert all(len(set(met[at : at + 3])) == len(met[at : at + 3]) for at in range(0, len(met), 3))
         assert met == (met[:3] * 9)[: len(met)]
 
+    @given(U64)
+    def test_a_cluster_that_is_gone_has_no_healthy_host_and_no_name(self, stream: int) -> None:
+        """The answer's formats do not see what it was called."""
+        seen = HeaderChanges((), (HeaderChange("x-cluster", "%UPSTREAM_CLUSTER%"),))
+        clusters = (WeightedCluster(A, 0), WeightedCluster(ClusterName("gone"), 1), WeightedCluster(B, 1))
+        router = to(Forward(clusters, retries=Retries(("5xx",), 2, refresh_cluster=True)), response_headers=(seen,))
+        first = router.decide(REQUEST, draws=Draws.of(given={"stream": stream | 1}))
+        assert first.cluster == B
+        again = router.retry(REQUEST, first)
+        assert isinstance(again.outcome, Failed)
+        assert again.outcome.flag == "UH"
+        assert "x-cluster" not in dict(again.response_headers)
+
 
 class TestRetry4Waits:
     """RETRY-4: waits double up to the longest."""
@@ -371,6 +384,18 @@ class TestRoute8RedirectPaths:
         request = Request.of("GET", f"http://h/v{rest}?a")
         found = to(Redirect(rewrite=RegexRewrite("a", new))).decide(request).outcome
         assert found == Redirected(301, f"http://h/v{rest.replace('a', new)}?a")
+
+    @given(
+        st.text("av/", max_size=5), st.sampled_from((Redirect(prefix="/n"), Redirect(rewrite=RegexRewrite("v", "n"))))
+    )
+    def test_the_answer_s_own_headers_see_the_new_path(self, rest: str, action: Redirect) -> None:
+        """And the old one beside it, whatever becomes of the query."""
+        seen = HeaderChanges((), (HeaderChange("x-seen", "%REQ(:path)% was %REQ(x-envoy-original-path)%"),))
+        router = to(replace(action, strip_query=True), response_headers=(seen,))
+        decision = router.decide(Request.of("GET", f"http://h/v{rest}?a=1"))
+        new = f"/n{rest}" if action.prefix else f"/v{rest}".replace("v", "n")
+        assert dict(decision.response_headers)["x-seen"] == f"{new}?a=1 was /v{rest}?a=1"
+        assert dict(decision.response_headers)["location"] == f"http://h{new}"
 
 
 class TestRoute9Numbers:
