@@ -270,6 +270,11 @@ def as_vector(table: RoutingTable, case: Case, theirs: Verdict) -> str:
         "source_ip": "127.0.0.1",
         **({"destination_ip": sent.destination} if sent.destination else {}),
     }
+    return vector_of(table, {"request": request, "draws": {"stream": sent.stream}, "expect": expect})
+
+
+def vector_of(table: RoutingTable, case: dict[str, Any]) -> str:
+    """One case of a table, as a file of vectors; its clauses and its story are for whoever keeps it."""
     vector = {
         "vector": 1,
         "kind": "decision",
@@ -277,7 +282,7 @@ def as_vector(table: RoutingTable, case: Case, theirs: Verdict) -> str:
         "origin": {"observed": "envoy 1.40.0"},
         "story": "",
         "given": {"table": json.loads(table.to_json())},
-        "when": [{"case": "found", "request": request, "draws": {"stream": sent.stream}, "expect": expect}],
+        "when": [{"case": "found", **case}],
     }
     return yaml.safe_dump(vector, sort_keys=False, width=120)
 

@@ -8,14 +8,13 @@ lines, with `|` between them; `close` ends the connection instead. Copies are an
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections import Counter, defaultdict
 from collections.abc import Sequence, Set
-from contextlib import suppress
 from functools import partial
-from threading import Condition, Thread
-from types import TracebackType
-from typing import Final, NamedTuple, Self
+from threading import Condition
+from typing import Final, NamedTuple
+
+from tests.differential.servers import Servers
 
 ID_HEADER: Final = "x-meshroute-id"
 PLAN_HEADER: Final = "x-meshroute-plan"
@@ -32,16 +31,13 @@ class Heard(NamedTuple):
     lines: tuple[tuple[str, str], ...]
 
 
-class Echo:
+class Echo(Servers):
     """The servers for the time of a `with` block. Addresses of `copies` answer 200, whatever the plan is."""
 
     def __init__(self, addresses: Sequence[str], copies: Set[str] = frozenset()) -> None:
+        super().__init__()
         self._addresses: Final = addresses
         self._copies: Final = copies
-        self._loop: Final = asyncio.new_event_loop()
-        self._thread: Final = Thread(target=self._loop.run_forever, daemon=True)
-        self._servers: list[asyncio.Server] = []
-        self._talks: Final[set[asyncio.Task[None]]] = set()
         self._tries: Final = Counter[str]()
         self._heard: Final[dict[str, list[Heard]]] = defaultdict(list)
         self._news: Final = Condition()
@@ -57,57 +53,27 @@ class Echo:
             self._news.wait_for(enough, LATE)
             return list(self._heard[name])
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    async def _start(self) -> None:
+    async def start(self) -> None:
         for address in self._addresses:
-            one = socket.socket()
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            one.bind((address, self.port))
-            self.port = one.getsockname()[1]
-            self._servers.append(await asyncio.start_server(partial(self._talk, address), sock=one))
-
-    async def _stop(self) -> None:
-        for server in self._servers:
-            server.close()
-        for talk in self._talks:
-            talk.cancel()
-        await asyncio.gather(*self._talks, return_exceptions=True)
+            self.port = await self.serve(partial(self._talk, address), (address, self.port))
 
     async def _talk(self, address: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._talks.add(task)
-        task.add_done_callback(self._talks.discard)
-        with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            while True:
-                heard, name, plan = _read(address, await reader.readuntil(b"\r\n\r\n"))
-                number = 0
-                if address not in self._copies:
-                    number = self._tries[name]
-                    self._tries[name] += 1
-                with self._news:
-                    self._heard[name].append(heard)
-                    self._news.notify_all()
-                order = "200" if address in self._copies or not plan else plan[min(number, len(plan) - 1)]
-                if order == "close":
-                    break
-                status, *lines = order.split("|")
-                head = [f"HTTP/1.1 {status} so", *lines, "content-length: 0", "", ""]
-                writer.write("\r\n".join(head).encode("latin-1"))
-                await writer.drain()
-        writer.close()
+        while True:
+            heard, name, plan = _read(address, await reader.readuntil(b"\r\n\r\n"))
+            number = 0
+            if address not in self._copies:
+                number = self._tries[name]
+                self._tries[name] += 1
+            with self._news:
+                self._heard[name].append(heard)
+                self._news.notify_all()
+            order = "200" if address in self._copies or not plan else plan[min(number, len(plan) - 1)]
+            if order == "close":
+                break
+            status, *lines = order.split("|")
+            head = [f"HTTP/1.1 {status} so", *lines, "content-length: 0", "", ""]
+            writer.write("\r\n".join(head).encode("latin-1"))
+            await writer.drain()
 
 
 def _read(address: str, head: bytes) -> tuple[Heard, str, list[str]]:

@@ -6,7 +6,6 @@ here they are none or all; its own headers, and the framing of bodies, are left 
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,6 @@ from random import Random
 from typing import Any, Final, NamedTuple
 
 import pytest
-import yaml
 from msgspec.structs import replace
 
 from meshroute import Reply, Request, Router, RoutingTable, Session
@@ -36,6 +34,7 @@ from meshroute.table import (
     VirtualHost,
 )
 from meshroute.tries import Failure
+from tests.differential.compare import vector_of
 from tests.differential.conftest import Tally
 from tests.differential.deeds import PATHS, routes
 from tests.differential.echo import ID_HEADER, PLAN_HEADER, Echo, Heard
@@ -384,7 +383,6 @@ def report(found: Sequence[Difference], generated: Sequence[Route], echo: Echo, 
 def as_vector(route: Route, one: Difference, port: int) -> str:
     """What Envoy did, as a vector."""
     asked = one.asked
-    table = replace(world([route], port), listeners=world([route], port).listeners)
     seen = one.theirs.tries[0] if one.theirs.tries else None
     expect: dict[str, Any] = (
         {"status": one.theirs.status}
@@ -397,14 +395,4 @@ def as_vector(route: Route, one: Difference, port: int) -> str:
         "headers": [list(line) for line in asked.lines],
         "port": 1000,
     }
-    case = {"case": "found", "request": request, "draws": {"stream": asked.stream}, "expect": expect}
-    vector = {
-        "vector": 1,
-        "kind": "decision",
-        "clauses": [],
-        "origin": {"observed": "envoy 1.40.0"},
-        "story": "",
-        "given": {"table": json.loads(table.to_json())},
-        "when": [case],
-    }
-    return yaml.safe_dump(vector, sort_keys=False, width=120)
+    return vector_of(world([route], port), {"request": request, "draws": {"stream": asked.stream}, "expect": expect})

@@ -284,12 +284,13 @@ spec: {{clusterIP: {address}, selector: {{app: {name}}}, ports: [{{name: {protoc
 ---"""
 
 
-def rules(spec: str, name: str = "db") -> str:
+def rules(spec: str, *more_hosts: str) -> str:
+    """TCP or TLS rules of `db`, and of more hosts where the server names of TLS rules ask for them."""
     return f"""
 apiVersion: networking.istio.io/v1
 kind: VirtualService
-metadata: {{name: {name}, namespace: shop}}
-spec: {{hosts: [{name}], {spec}}}
+metadata: {{name: db, namespace: shop}}
+spec: {{hosts: {["db", *more_hosts]}, {spec}}}
 ---"""
 
 
@@ -351,7 +352,9 @@ class TestConnect8TlsRules:
     )
     def test_the_most_specific_name(self, names: list[str], name: str) -> None:
         written = ", ".join(f"{{match: [{{sniHosts: ['{one}']}}], {to(f's{at}')}}}" for at, one in enumerate(names))
-        manifests = service("db", "10.8.0.1", 443, "tls") + rules(f"tls: [{written}], tcp: [{{{to('deaf')}}}]")
+        manifests = service("db", "10.8.0.1", 443, "tls") + rules(
+            f"tls: [{written}], tcp: [{{{to('deaf')}}}]", "*.test"
+        )
         fitting = [one for one in names if one == name or (one.startswith("*") and name.endswith(one[1:]))]
         best = max(fitting, key=lambda one: (one == name, len(one)), default=None)
         wanted = "443||db" if not names else "PassthroughCluster"
@@ -361,7 +364,9 @@ class TestConnect8TlsRules:
 
     @given(st.sampled_from(("", "a.test")))
     def test_a_tcp_port_is_deaf_to_them(self, name: str) -> None:
-        manifests = service("db", "10.8.0.1") + rules(f"tls: [{{match: [{{sniHosts: [a.test]}}], {to('deaf')}}}]")
+        manifests = service("db", "10.8.0.1") + rules(
+            f"tls: [{{match: [{{sniHosts: [a.test]}}], {to('deaf')}}}]", "*.test"
+        )
         assert connect(manifests, name=name) == "3306||db"
 
 

@@ -124,7 +124,7 @@ class TestWay3Rules:
         st.lists(
             st.tuples(
                 st.sampled_from(NAMESPACES),
-                st.sampled_from(("web.shop.svc.cluster.local", "*.shop.svc.cluster.local", "*", "pay.shop")),
+                st.sampled_from(("web.shop.svc.cluster.local", "*.shop.svc.cluster.local", "*.local", "pay.shop")),
                 st.lists(st.sampled_from(("/a", "/b", "")), min_size=1, max_size=3),
             ),
             max_size=4,
@@ -235,7 +235,9 @@ class TestWay6Connections:
                 st.sampled_from((0, 90, 91)),
                 st.sampled_from(("", "sourceLabels", "sourceNamespace", "destinationSubnets")),
                 st.sampled_from(((), ("mesh",), ("edge",))),
-                st.sampled_from((("web.shop.svc.cluster.local",), ("*",), ("web.shop.svc.cluster.local", "x.test"))),
+                st.sampled_from(
+                    (("web.shop.svc.cluster.local",), ("*.local",), ("web.shop.svc.cluster.local", "x.test"))
+                ),
             ),
             max_size=4,
         ),
@@ -257,7 +259,7 @@ class TestWay6Connections:
             asked |= {"sniHosts": list(names)} if kind == "tls" else {}
             route = [{"destination": {"host": f"host-{number}.test", "port": {"number": 1}}}]
             spec: dict[str, Any] = {kind: [{"match": [asked], "route": route}]}
-            written.append(rules(f"r{number}", ["web"], day=number + 1, **spec))
+            written.append(rules(f"r{number}", names if kind == "tls" else ["web"], day=number + 1, **spec))
             fits = port != 91 and more not in ("sourceLabels", "sourceNamespace") and gateways != ("edge",)
             if fits and (kind == "tcp" or names == ("web.shop.svc.cluster.local",)):
                 fitting.append((kind, number))
