@@ -494,7 +494,7 @@ _ANYBODY: Mapping[str, Any] = {}
 """A sidecar of which nothing is said."""
 
 
-class _Admitted(mr.Mesh):
+class Admitted(mr.Mesh):
     """A mesh of whatever the schema takes: istiod makes routes of that too, where nobody asked its webhook."""
 
     def _admit(self) -> None:
@@ -505,7 +505,7 @@ def _table(manifests: str, client: Mapping[str, Any]) -> mr.RoutingTable:
     loaded = load_text(manifests, "inline")
     if loaded.drafts:
         raise mr.ManifestError(loaded.diagnostics)
-    return _Admitted(loaded.resources, loaded.diagnostics).router(mr.Sidecar(**client)).table
+    return Admitted(loaded.resources, loaded.diagnostics).router(mr.Sidecar(**client)).table
 
 
 def _cluster(manifests: str, cluster: str, client: Mapping[str, Any] = _ANYBODY) -> dict[str, Any]:

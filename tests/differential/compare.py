@@ -134,6 +134,11 @@ class Case(NamedTuple):
     port: int
     sent: Sent
 
+    def ours(self, routers: Sequence[Router]) -> Verdict:
+        """meshroute's answer."""
+        draws = Draws.of(given={"stream": self.sent.stream})
+        return ours(routers[self.table], self.sent.request(self.port), draws)
+
 
 def differences(
     envoy: Envoy, routers: Sequence[Router], cases: Sequence[Case], count: Callable[[Verdict], None] = lambda _: None
@@ -141,8 +146,7 @@ def differences(
     """Put the cases to both; the ones on which they differ."""
     found = []
     for case in cases:
-        draws = Draws.of(given={"stream": case.sent.stream})
-        mine = ours(routers[case.table], case.sent.request(case.port), draws)
+        mine = case.ours(routers)
         theirs = envoys(envoy.ask(listener_name(case.table, case.port), case.sent.bytes(case.port)))
         count(mine)
         if not agree(mine, theirs):

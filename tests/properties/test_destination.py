@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import meshroute as mr
 from meshroute.balance.request_key import request_key
+from meshroute.conformance.engine import Admitted
 from meshroute.conformance.strategies.manifests import (
     EXPORTS,
     NAMESPACES,
@@ -89,7 +90,7 @@ own_hosts = st.sampled_from(
 
 def clusters(rules: Sequence[Resource], client: str = "shop") -> dict[str, Cluster]:
     """What the clusters of `web` are for a client in this namespace, by name without direction and host."""
-    table = mr.Mesh([SERVICE, *PODS, *rules]).router(mr.Sidecar(client)).table
+    table = Admitted([SERVICE, *PODS, *rules]).router(mr.Sidecar(client)).table
     return {
         str(one.name).removeprefix("outbound|").removesuffix(f"|{WEB}"): one
         for one in table.clusters
@@ -371,7 +372,7 @@ def sending(*to: tuple[str, int, int | None]) -> VirtualService:
 
 def hashed_by(resources: Sequence[Resource], port: int = 80) -> tuple[object, ...]:
     """The hash policies of the only route of `web` on a port."""
-    table = mr.Mesh([SERVICE, *PODS, *resources]).router(mr.Sidecar("shop")).table
+    table = Admitted([SERVICE, *PODS, *resources]).router(mr.Sidecar("shop")).table
     listener = next(one for one in table.listeners if one.port == port)
     (route,) = next(one for one in listener.virtual_hosts if one.name == f"{WEB}:{port}").routes
     assert isinstance(route.action, Forward)
@@ -440,7 +441,9 @@ class TestDr5HashPolicies:
         """Two subsets that share a policy: either draw hashes with both copies of it."""
         top = TrafficPolicy(load_balancer=headers_hashed("x-user", 3))
         everybody = [Subset(name="v1"), Subset(name="v2")]
-        mesh = mr.Mesh([SERVICE, *PODS, rule(subsets=everybody, policy=top), sending(("v1", 1, None), ("v2", 1, None))])
+        mesh = Admitted(
+            [SERVICE, *PODS, rule(subsets=everybody, policy=top), sending(("v1", 1, None), ("v2", 1, None))]
+        )
         request = mr.Request.of("GET", f"http://{WEB}/", [("x-user", user)])
         decision, other = (
             mesh.router().decide(request, draws=mr.Draws.of(given={"stream": one})) for one in (draw, draw ^ 1)
@@ -467,7 +470,7 @@ class TestDr6Subsets:
     )
     def test_members_are_who_a_reading_by_hand_selects(self, pods: tuple[Pod, ...], labels: dict[str, str]) -> None:
         """The endpoints of the service that have the labels, in their order, sick ones included."""
-        table = mr.Mesh([SERVICE, *pods, rule(subsets=[Subset(name="s", labels=labels)])]).router().table
+        table = Admitted([SERVICE, *pods, rule(subsets=[Subset(name="s", labels=labels)])]).router().table
         found = {str(one.name): one.endpoints for one in table.clusters}
         by_name = {f"{one.namespace}/{one.name}": one.metadata.labels for one in pods}
         for port in (80, 8080):
@@ -576,7 +579,9 @@ class TestDr8Panic:
         detected = None if percent is None else OutlierDetection(min_health_percent=percent)
         policy = TrafficPolicy(outlier_detection=detected, load_balancer=LoadBalancerSettings(simple=SimpleLB.RANDOM))
         plain, found = (
-            {str(one.name): one for one in mr.Mesh([web, *pods, *rules]).router().table.clusters}[f"outbound|80||{WEB}"]
+            {str(one.name): one for one in Admitted([web, *pods, *rules]).router().table.clusters}[
+                f"outbound|80||{WEB}"
+            ]
             for rules in ([], [rule(policy=policy)])
         )
         panics = bool(percent) and distribution is None
@@ -692,7 +697,7 @@ class TestDr11ConnectionPools:
             for one in (policy, pooled)
         ]
         assert clusters(rules[:1]) == clusters(rules[1:])
-        said = mr.Mesh([SERVICE, *PODS, DestinationRule.model_validate(rules[1].model_dump(exclude_unset=True))])
+        said = Admitted([SERVICE, *PODS, DestinationRule.model_validate(rules[1].model_dump(exclude_unset=True))])
         assert [one for one in said.diagnostics if "connection" in one.at.path.lower()] == []
 
 
@@ -718,7 +723,7 @@ def choosing_rules(draw: st.DrawFn) -> list[DestinationRule]:
 
 def followed(rules: Sequence[Resource], client: str, labels: dict[str, str], **mesh: Any) -> set[str]:
     """The subsets of `web` that a client has."""
-    router = mr.Mesh([SERVICE, *PODS, *rules], config=mr.MeshConfig(**mesh)).router(mr.Sidecar(client, labels))
+    router = Admitted([SERVICE, *PODS, *rules], config=mr.MeshConfig(**mesh)).router(mr.Sidecar(client, labels))
     return {one.subset for one in router.table.clusters if one.service == WEB} - {""}
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import meshroute as mr
+from meshroute.conformance.engine import Admitted
 from meshroute.conformance.strategies.manifests import full_name, load_balancers, many_pods
 from meshroute.conformance.strategies.meshes import distinct, entries, services, sidecar, workload_entries
 from meshroute.manifest import ObjectMeta, Pod, Resource, Service, ServiceEntry, WorkloadEntry
@@ -21,7 +22,7 @@ HTTP = [{"number": 80, "name": "http", "protocol": "HTTP"}]
 
 def clusters(*resources: Resource, node: str = "") -> dict[str, Cluster]:
     """The clusters of a sidecar in `shop`, without what takes the rest."""
-    table = mr.Mesh(list(resources)).router(mr.Sidecar("shop", node=node)).table
+    table = Admitted(list(resources)).router(mr.Sidecar("shop", node=node)).table
     return {one.name: one for one in table.clusters if "|" in one.name}
 
 
@@ -100,7 +101,7 @@ class TestSvc8Aliases:
         """Number 5 is no alias; the others name each other in any way."""
         names = [full_name(f"a{number}", "shop") for number in range(5)] + [full_name("web", "shop")]
         aliases = [service(f"a{number}", type="ExternalName", externalName=names[one]) for number, one in enumerate(to)]
-        router = mr.Mesh([service(), *aliases]).router(mr.Sidecar("shop"))
+        router = Admitted([service(), *aliases]).router(mr.Sidecar("shop"))
         for number in range(5):
             there, steps = number, 0
             while there != 5 and steps < 6:
@@ -113,7 +114,7 @@ class TestSvc8Aliases:
         """Clusters stay as they are, and so does every domain."""
 
         def seen(*resources: Resource) -> tuple[dict[str, Cluster], dict[tuple[int, str], set[str]]]:
-            table = mr.Mesh(list(resources)).router(mr.Sidecar("shop")).table
+            table = Admitted(list(resources)).router(mr.Sidecar("shop")).table
             domains = {
                 (listener.port, one.name): set(one.domains)
                 for listener in table.listeners
@@ -178,7 +179,7 @@ class TestEntry1Ports:
                 "spec": {"hosts": hosts, "http": [{"directResponse": {"status": 200}}]},
             }
         )
-        router = mr.Mesh([one, rule]).router(mr.Sidecar("shop"))
+        router = Admitted([one, rule]).router(mr.Sidecar("shop"))
         for number in served:
             answer = router.decide(mr.Request.of("GET", f"http://{hosts[0].replace('*', 'x')}:{number}/"))
             may = protocols[number - 81].lower() in ("http", "grpc", "what", "")
@@ -377,7 +378,7 @@ class TestEntry6Nobody:
             }
         )
         chosen = {"endpoints": endpoints} if endpoints else {"workloadSelector": {"labels": {"app": "nobody"}}}
-        router = mr.Mesh([entry(resolution=resolution, **chosen), rule, routed]).router(mr.Sidecar("shop"))
+        router = Admitted([entry(resolution=resolution, **chosen), rule, routed]).router(mr.Sidecar("shop"))
         for one in ("v1", "v2"):
             outcome = router.decide(mr.Request.of("GET", f"http://a.example/{one}")).outcome
             flag = getattr(outcome, "flag", "")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import meshroute as mr
 from meshroute.compile.resolve import covers, most_specific, resolve
+from meshroute.conformance.engine import Admitted
 from meshroute.conformance.strategies import tables as small
 from meshroute.conformance.strategies.manifests import (
     NAMES,
@@ -173,7 +174,7 @@ def ask(
     config: mr.MeshConfig | None = None,
 ) -> mr.Decision:
     """What becomes of a request to an authority on a port."""
-    router = mr.Mesh(resources, config=config or mr.MeshConfig()).router(mr.Sidecar(*client))
+    router = Admitted(resources, config=config or mr.MeshConfig()).router(mr.Sidecar(*client))
     return router.decide(mr.Request("GET", authority, path, port=port, destination_ip="203.0.113.1"))
 
 
@@ -506,7 +507,7 @@ class TestHost6Names:
         for number, (name, namespace) in enumerate(who, 1):
             for address in (f"10.96.0.{number}", f"[fd00::{number}]"):
                 expected[address] = f"outbound|80||{full_name(name, namespace)}"
-        router = mr.Mesh(services).router(mr.Sidecar(*client))
+        router = Admitted(services).router(mr.Sidecar(*client))
         for authority, cluster in expected.items():
             text = authority.upper() if upper else authority
             for spelt in (text, f"{text}:80", f"{text}:8080"):

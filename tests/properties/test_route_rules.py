@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import meshroute as mr
+from meshroute.conformance.engine import Admitted
 from meshroute.conformance.strategies.manifests import (
     World,
     clients,
@@ -81,7 +82,7 @@ def governing(rules: Sequence[HTTPRoute], *hosts: str) -> VirtualService:
 
 def router(*resources: Resource, client: tuple[str, Mapping[str, str]] = ("shop", {})) -> mr.Router:
     """What a sidecar of `shop` does, beside three services without pods."""
-    return mr.Mesh([*SERVICES, SUBSETS, *resources]).router(mr.Sidecar(*client))
+    return Admitted([*SERVICES, SUBSETS, *resources]).router(mr.Sidecar(*client))
 
 
 def made(
@@ -169,7 +170,7 @@ class TestRoute3Default:
     ) -> None:
         """Governed by rules of a VirtualService, all of them from the same one; or by the one default route. Where none
         speaks HTTP, the service has a listener of its own instead, and no HTTP rules."""
-        table = mr.Mesh(world.resources).router(mr.Sidecar(*client)).table
+        table = Admitted(world.resources).router(mr.Sidecar(*client)).table
         for one in world.services:
             host = full_name(one.name, one.namespace)
             for port in one.spec.ports:
@@ -295,7 +296,7 @@ class TestRoute7RedirectRules:
         """0 is 301; a rule with another one is as if absent, which is said."""
         redirect = HTTPRoute(redirect=HTTPRedirect(uri="/elsewhere", redirect_code=code))
         answer = HTTPRoute(direct_response=HTTPDirectResponse(status=204))
-        mesh = mr.Mesh([*SERVICES, governing([answer, redirect] if last else [redirect, answer])])
+        mesh = Admitted([*SERVICES, governing([answer, redirect] if last else [redirect, answer])])
         outcome = mesh.router(mr.Sidecar("shop")).decide(get()).outcome
         known = code in (0, *REDIRECT_CODES)
         assert (mr.Code.FIELD_NOT_MODELLED in {one.code for one in mesh.diagnostics}) == (not known)

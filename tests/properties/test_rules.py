@@ -13,6 +13,7 @@ from meshroute import Request
 from meshroute.compile import actions
 from meshroute.compile.delegates import Delegates, conflict, joined, texts_conflict
 from meshroute.compile.routes import claim_path, is_catch_all, text_match
+from meshroute.conformance.engine import Admitted
 from meshroute.manifest.istio import (
     CorsPolicy,
     HeaderOperations,
@@ -28,7 +29,6 @@ from meshroute.manifest.istio import (
 from meshroute.manifest.kubernetes import Service
 from meshroute.match.predicate import text_predicate
 from meshroute.match.scan import first_match
-from meshroute.mesh import Mesh
 from meshroute.names import ascii_lower
 from meshroute.table import Append, Forward, Listener, Route
 
@@ -56,7 +56,7 @@ def virtual_service(name: str, spec: Mapping[str, Any]) -> VirtualService:
 
 def routes_of(*virtual_services: VirtualService) -> tuple[Route, ...]:
     """The routes of `web` on port 80, for a sidecar of which nothing is said."""
-    table = Mesh([WEB, *virtual_services]).router().table
+    table = Admitted([WEB, *virtual_services]).router().table
     listener: Listener = next(one for one in table.listeners if one.port == 80)
     return next(one.routes for one in listener.virtual_hosts if one.name.startswith("web."))
 
@@ -285,7 +285,7 @@ class TestRule11Arrival:
     @given(st.sampled_from(("/a/../b", "/./b", "/%62", "/a/%2e%2E/b")))
     def test_a_sidecar_compares_what_the_path_comes_to(self, path: str) -> None:
         spec = {"hosts": ["web"], "http": [{**TO_WEB, "match": [{"uri": {"exact": "/b"}}]}]}
-        router = Mesh([WEB, virtual_service("vs", spec)]).router()
+        router = Admitted([WEB, virtual_service("vs", spec)]).router()
         decision = router.decide(Request.of("GET", f"http://web{path}"))
         assert decision.rule is not None
 

@@ -22,6 +22,7 @@ from meshroute.compile.resolve import (
     specificity,
 )
 from meshroute.compile.service import RegisteredService
+from meshroute.conformance.engine import Admitted
 from meshroute.conformance.strategies.manifests import full_name
 from meshroute.conformance.strategies.meshes import (
     HOSTS,
@@ -144,7 +145,7 @@ class TestHost9Domains:
 
 def table(resources: Iterable[Resource], namespace: str = "shop", **mesh: Any) -> RoutingTable:
     """What a sidecar of a namespace gets."""
-    return mr.Mesh(list(resources), config=mr.MeshConfig(**mesh)).router(mr.Sidecar(namespace)).table
+    return Admitted(list(resources), config=mr.MeshConfig(**mesh)).router(mr.Sidecar(namespace)).table
 
 
 def clusters(resources: Iterable[Resource], namespace: str = "shop") -> set[str]:
@@ -297,7 +298,7 @@ class TestSide2Choice:
         choosing = [one for one in own if (it := one.spec.workload_selector) and it.labels.items() <= labels.items()]
         for_all = [one for one in own if one.spec.workload_selector is None]
         chosen = next(iter((*choosing, *for_all, *root)), None)
-        router = mr.Mesh([every, *sidecars]).router(mr.Sidecar(client, labels))
+        router = Admitted([every, *sidecars]).router(mr.Sidecar(client, labels))
         found = {one.service for one in router.table.clusters if one.service}
         assert found == (set(hosts) if chosen is None else {chosen.spec.egress[0].hosts[0][2:]})
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import meshroute as mr
 from meshroute import Request
+from meshroute.conformance.engine import Admitted
 from meshroute.decision import NO_CLUSTER, NO_ROUTE, NOBODY_LISTENS, Forwarded, Responded
 from meshroute.manifest import Resource
 from meshroute.manifest.istio import VirtualService
@@ -71,7 +72,7 @@ def router(*resources: Resource | Sequence[Resource], waypoint: mr.Waypoint = DO
     flat: list[Resource] = []
     for some in resources:
         flat += [some] if isinstance(some, Resource) else some
-    return mr.Mesh(flat).router(waypoint)
+    return Admitted(flat).router(waypoint)
 
 
 def own(port: int, protocol: str, name: str) -> str:

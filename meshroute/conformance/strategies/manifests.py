@@ -17,6 +17,7 @@ test_validate.py's. Nothing here is made with the code under test.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -195,7 +196,7 @@ load_balancers = st.one_of(
     st.sampled_from(
         (
             ConsistentHashLB(minimum_ring_size=5),
-            ConsistentHashLB(use_source_ip=True, maglev=Maglev()),
+            ConsistentHashLB(use_source_ip=True, maglev=Maglev(table_size=11)),
             ConsistentHashLB(use_source_ip=False, maglev=Maglev(table_size=7)),
             ConsistentHashLB(http_query_parameter_name="User"),
             ConsistentHashLB(http_cookie=HTTPCookie(name="user")),
@@ -215,14 +216,21 @@ outlier_detections = st.fixed_dictionaries(
         "minHealthPercent": st.sampled_from((0, 50)),
     },
 ).map(OutlierDetection.model_validate)
-port_policies = st.tuples(port_selectors, st.none() | load_balancers, st.none() | outlier_detections).map(
-    lambda drawn: PortTrafficPolicy(port=drawn[0], load_balancer=drawn[1], outlier_detection=drawn[2])
+# A policy that says nothing is refused.
+port_policies = (
+    st.tuples(port_selectors, st.none() | load_balancers, st.none() | outlier_detections)
+    .filter(lambda drawn: any(drawn[1:]))
+    .map(lambda drawn: PortTrafficPolicy(port=drawn[0], load_balancer=drawn[1], outlier_detection=drawn[2]))
 )
-traffic_policies = st.tuples(
-    st.none() | load_balancers,
-    st.lists(port_policies, max_size=2, unique_by=lambda one: one.port and one.port.number).map(tuple),
-    st.none() | outlier_detections,
-).map(lambda drawn: TrafficPolicy(load_balancer=drawn[0], port_level_settings=drawn[1], outlier_detection=drawn[2]))
+traffic_policies = (
+    st.tuples(
+        st.none() | load_balancers,
+        st.lists(port_policies, max_size=2, unique_by=lambda one: one.port and one.port.number).map(tuple),
+        st.none() | outlier_detections,
+    )
+    .filter(any)
+    .map(lambda drawn: TrafficPolicy(load_balancer=drawn[0], port_level_settings=drawn[1], outlier_detection=drawn[2]))
+)
 
 
 @st.composite
@@ -303,6 +311,15 @@ def http_rules(draw: st.DrawFn) -> HTTPRoute:
     )
 
 
+def _apart(some: Sequence[str]) -> tuple[str, ...]:
+    """The hosts without those that another one of them stands for: both in one VirtualService are refused."""
+
+    def stands_for(wide: str, other: str) -> bool:
+        return wide.startswith("*") and wide != other and other.endswith(wide[1:])
+
+    return tuple(one for one in some if not any(stands_for(wide, one) for wide in some))
+
+
 @st.composite
 def virtual_services(
     draw: st.DrawFn, rules: st.SearchStrategy[HTTPRoute] | None = None, *, max_hosts: int = 2
@@ -311,7 +328,7 @@ def virtual_services(
     return VirtualService(
         metadata=draw(metadata(st.sampled_from(("vs-a", "vs-b", "vs-c")))),
         spec=VirtualServiceSpec(
-            hosts=tuple(draw(st.lists(hosts, min_size=1, max_size=max_hosts, unique=True))),
+            hosts=draw(st.lists(hosts, min_size=1, max_size=max_hosts, unique=True).map(_apart)),
             gateways=draw(st.sampled_from(((), (), (), ("mesh",), ("edge", "mesh"), ("edge",)))),
             http=tuple(draw(st.lists(rules or http_rules(), min_size=1, max_size=4))),
             export_to=draw(exports),
