@@ -77,7 +77,8 @@ class Connection:
         while len(self._unread) < length:
             self._read()
         body, self._unread = self._unread[:length], self._unread[length:]
-        if headers.get("connection") == "close":  # and what may follow: a codec error answers HEAD with a body
+        # And what may follow: a codec error answers HEAD with a body, and behind the 200 of a CONNECT begins a tunnel.
+        if headers.get("connection") == "close" or request.startswith(b"CONNECT "):
             self.close()
         elif self._unread:
             raise EnvoyError(f"something follows the answer: {self._unread!r}")
