@@ -8,6 +8,7 @@ from fractions import Fraction
 from itertools import product
 from math import lcm, prod
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -15,7 +16,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from meshroute import Decision, Draws, InexactError, MovedError, Request, Router, RoutingTable, Session, State, moved
+from meshroute import (
+    Decision,
+    Draws,
+    InexactError,
+    MovedError,
+    Request,
+    Router,
+    RoutingTable,
+    Session,
+    State,
+    moved,
+    residues,
+)
 from meshroute.balance import maglev
 from meshroute.balance.hosts import hosts
 from meshroute.balance.ring_hash import build
@@ -53,6 +66,13 @@ REQUEST = Request.of("GET", "http://h/")
 def draws_with_remainder(remainder: int, size: int) -> int:
     """How many of 0..2^64-1 leave this remainder: counted, not divided."""
     return (ALL - 1 - remainder) // size + 1
+
+
+def portions() -> st.SearchStrategy[Portion]:
+    """Of a hundred or of ten thousand, often at the ends."""
+    return st.sampled_from([100, 10_000]).flatmap(
+        lambda of: st.builds(Portion, st.sampled_from([0, 1, of - 1, of, of + 1]) | st.integers(0, of), st.just(of))
+    )
 
 
 def router(policies: list[Policy], weights: list[int], sizes: list[int]) -> Router:
@@ -474,7 +494,31 @@ class TestShare9Portions:
         forward = Forward((WeightedCluster(ClusterName("c"), weight),))
         host = VirtualHost("all", ("*",), (Route(RouteMatch(portion=Portion(numerator, 10**6)), forward),))
         got = Router(RoutingTable((Listener(80, (host,)),), ())).shares(REQUEST).by_cluster
-        count = sum(draws_with_remainder(r, 10**6) for r in (0, numerator - 1)) if numerator > 1 else None
         expected = Fraction((ALL // 10**6) * numerator + min(numerator, ALL % 10**6), ALL)
         assert got.get("c", Fraction(0)) == expected
-        assert count is None or expected > 0
+
+    @settings(max_examples=50)
+    @given(
+        st.lists(st.none() | portions(), min_size=1, max_size=3),
+        portions(),
+        st.integers(1, 12_000),
+        st.integers(1, 25_000),
+        st.data(),
+    )
+    def test_of_few_draws_as_many_as_are_counted(
+        self, asked: list[Portion | None], copied: Portion, total: int, below: int, data: st.DataObject
+    ) -> None:
+        """As if a draw had so few values that all can be tried: whoever takes it, what else does, where it falls."""
+        low = data.draw(st.integers(0, total - 1))
+        high = data.draw(st.integers(low, total))
+        takers = [
+            next((n for n, one in enumerate(asked) if one is None or one.takes(draw)), None) for draw in range(below)
+        ]
+        with patch.object(residues, "DRAWS", below):
+            for number, part in enumerate(residues.parted(asked)):
+                draws = [draw for draw, taker in enumerate(takers) if taker == number]
+                inside = [draw for draw in draws if low <= draw % total < high]
+                both = residues.also(part, copied)
+                assert part.chance() == Fraction(len(draws), below)
+                assert part.in_span(low, high, total) == Fraction(len(inside), below)
+                assert both.in_span(low, high, total) == Fraction(sum(map(copied.takes, inside)), below)
