@@ -52,7 +52,8 @@ _REACHES: Final[Mapping[Resolution, Reach]] = {
 _PROTOCOLS: Final[Mapping[str, Protocol]] = {
     **dict.fromkeys(("http", "http_proxy", "http2", "grpc", "grpc-web"), Protocol.HTTP),
     **dict.fromkeys(("https", "tls"), Protocol.TLS),
-    **dict.fromkeys(("tcp", "mongo", "redis", "mysql"), Protocol.TCP),
+    **dict.fromkeys(("tcp", "mongo", "mysql"), Protocol.TCP),
+    "redis": Protocol.REDIS,
 }
 
 

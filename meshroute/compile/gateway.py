@@ -223,9 +223,10 @@ class GatewayListeners:
         for owner in self._serving(one):
             for number, rule in enumerate(owner.spec.tcp):
                 if not rule.match or any(self._applies(asked, owner, one) for asked in rule.match):
-                    chain = self._connections(one.name).chain(
-                        owner, rule.route, ("tcp", number), one.server.port.number
-                    )
+                    connections = self._connections(one.name)
+                    chain = connections.chain(owner, rule.route, ("tcp", number), one.server.port.number)
+                    if one.server.port.protocol.upper() == "REDIS":
+                        chain = connections.by_command(chain)
                     return msgspec.structs.replace(
                         chain, server_names=one.server_names if one.is_tls else (), ends_tls=one.ends_tls
                     )
@@ -317,7 +318,7 @@ def gateway_table(
         return Rules(asker(name), view.effective, delegates, config, scope.concrete, port_of)
 
     def connections(name: str) -> ConnectionRules:
-        return ConnectionRules(asker(name), view.effective, config.domain, port_of)
+        return ConnectionRules(asker(name), view.effective, config, port_of)
 
     servers, _ = merged(bound(proxy))
     build = GatewayListeners(seen.__getitem__, rules, connections, view, config)

@@ -33,9 +33,9 @@ from meshroute.compile.outbound import Outbound, distinct
 from meshroute.compile.resolve import MESH, Hosts, is_subset_of, is_wild, resolve
 from meshroute.compile.routes import EVERYTHING, Asker, Rules, cluster_name
 from meshroute.compile.scope import Listens, Scope, governs_mesh, in_order, scope_of
-from meshroute.compile.service import Member, Reach, RegisteredService, Registry
+from meshroute.compile.service import Member, Protocol, Reach, RegisteredService, Registry
 from meshroute.compile.viewpoint import MeshConfig, Sidecar
-from meshroute.manifest.istio import SimpleLB, VirtualService
+from meshroute.manifest.istio import LoadBalancerSettings, SimpleLB, VirtualService
 from meshroute.manifest.istio_sidecar import Sidecar as SidecarResource
 from meshroute.names import ClusterName, Host, ascii_lower
 from meshroute.table import (
@@ -44,7 +44,9 @@ from meshroute.table import (
     Forward,
     Health,
     Listener,
+    Maglev,
     OriginalDestination,
+    Policy,
     Respond,
     Route,
     RoutingTable,
@@ -160,7 +162,7 @@ class ProxyView:
         placed = spread(members, self.client, preference, detection is not None)
         cluster = Cluster(
             cluster_name(port, subset, service.host),
-            OriginalDestination() if original else policy_of(balancer),
+            OriginalDestination() if original else self._policy(service, port, balancer),
             placed.endpoints,
             service.host,
             subset,
@@ -173,13 +175,19 @@ class ProxyView:
             cluster = msgspec.structs.replace(cluster, zone_aware=placed.zone_aware)
         return cluster
 
+    def _policy(self, service: RegisteredService, port: int, balancer: LoadBalancerSettings | None) -> Policy:
+        """How the endpoints of one port take turns: by the keys of Redis commands, where those are read."""
+        found = service.port(port)
+        by_key = self.config.redis_filter and found is not None and found.protocol is Protocol.REDIS
+        return Maglev() if by_key else policy_of(balancer)
+
     def listeners(self) -> tuple[Listener, ...]:
         """A listener for each port on which somebody speaks HTTP, and those of other services."""
         read = {port: one for port in self.scope.ports if (one := self.listener(port)) is not None}
         hosts = {host.name: host for one in read.values() for host in one.virtual_hosts}
         arrival = actions.arrival_of(self.config, hosts.values())
         asker = Asker(frozenset((MESH,)), self.client.labels, self.viewpoint.namespace)
-        rules = ConnectionRules(asker, self.effective, self.config.domain)
+        rules = ConnectionRules(asker, self.effective, self.config)
         own: dict[tuple[str, int, tuple[str, ...]], Listener] = {}
         for listens in self.scope.listeners:
             outbound = Outbound(

@@ -11,10 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from meshroute.compile.destination import Effective, source_policies
 from meshroute.compile.resolve import is_subset_of, resolve
 from meshroute.compile.routes import Asker, cluster_name, port_number, rule_ref
 from meshroute.compile.service import Port, Protocol
+from meshroute.compile.viewpoint import MeshConfig
 from meshroute.diagnostics import FieldPath
 from meshroute.manifest.istio import L4MatchAttributes, RouteDestination, TLSMatchAttributes, VirtualService
 from meshroute.names import ClusterName, Host, ascii_lower, wire
@@ -30,13 +33,14 @@ class ConnectionRules:
         self,
         asker: Asker,
         effective: Callable[[Host], Effective],
-        domain: str,
+        config: MeshConfig,
         port_of: Callable[[Host, int], int] = lambda _, port: port,
         named: Callable[[int, str, str], ClusterName] = cluster_name,
     ) -> None:
         self.asker: Final = asker
         self.effective: Final = effective
-        self.domain: Final = domain
+        self.domain: Final = config.domain
+        self._redis_filter: Final = config.redis_filter
         self.port_of: Final = port_of
         self.named: Final = named
 
@@ -54,10 +58,11 @@ class ConnectionRules:
         tell its TLS from theirs.
         """
         if port.protocol is not Protocol.TLS:
-            yield from self._by_network(virtual_services, host, port.number, networks)
+            found = self._by_network(virtual_services, host, port.number, networks)
+            yield from map(self.by_command, found) if port.protocol is Protocol.REDIS else found
             return
-        found = list(self._by_name(virtual_services, port.number, networks))
-        yield from filter(acceptable, found or [self._default(host, port.number, networks, server_names)])
+        named = list(self._by_name(virtual_services, port.number, networks))
+        yield from filter(acceptable, named or [self._default(host, port.number, networks, server_names)])
 
     def _by_name(
         self, virtual_services: Iterable[VirtualService], port: int, networks: tuple[str, ...]
@@ -120,6 +125,12 @@ class ConnectionRules:
             destinations=networks,
             server_names=names,
         )
+
+    def by_command(self, chain: Chain) -> Chain:
+        """The chain of a Redis port. A filter that reads it knows one cluster, the first, and hashes no client."""
+        if not self._redis_filter or chain.forward is None:
+            return chain
+        return replace(chain, forward=Forward(chain.forward.clusters[:1]))
 
     def forward(self, owner: VirtualService, destinations: Sequence[RouteDestination], port: int) -> Forward:
         """The clusters of a rule. Only the client's address can be hashed, and of several destinations the first

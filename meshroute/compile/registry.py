@@ -62,7 +62,8 @@ __all__ = ["Member", "Port", "Protocol", "Reach", "RegisteredService", "Registry
 _PROTOCOLS: Mapping[str, Protocol] = {
     **dict.fromkeys(("http", "http2", "grpc", "grpc-web", "kubernetes.io/h2c", "kubernetes.io/ws"), Protocol.HTTP),
     **dict.fromkeys(("https", "tls", "kubernetes.io/wss"), Protocol.TLS),
-    **dict.fromkeys(("tcp", "udp", "mongo", "mysql", "redis", "thrift"), Protocol.TCP),
+    **dict.fromkeys(("tcp", "udp", "mongo", "mysql", "thrift"), Protocol.TCP),
+    "redis": Protocol.REDIS,
 }
 
 

@@ -30,6 +30,8 @@ class Protocol(StrEnum):
     HTTP = "http"
     TLS = "tls"
     TCP = "tcp"
+    REDIS = "redis"
+    """TCP, unless the operator turns on the filter that reads it."""
     UNKNOWN = "unknown"
 
     @property

@@ -86,8 +86,9 @@ class MeshConfig(msgspec.Struct, frozen=True):
     `trafficDistribution` says otherwise; None, like `enabled: false`, turns it off. `cluster` is the cluster's name, as
     a label of everything in it. `retries` holds for rules that say nothing of them; None is Istio's own default.
     `paths` is how paths are put in order. `root_namespace` is the one whose DestinationRules and Sidecar are for
-    everybody. The three lists say who sees what has no `exportTo` (for Services, no annotation): namespaces, `.` for
-    the own one, `*` for all, `~` for nobody.
+    everybody. `redis_filter` has commands on Redis ports balanced one by one (`PILOT_ENABLE_REDIS_FILTER`): by their
+    keys, which nobody here knows, so what is decided is a command without one. The three lists say who sees what has no
+    `exportTo` (for Services, no annotation): namespaces, `.` for the own one, `*` for all, `~` for nobody.
     """
 
     domain: str = CLUSTER_DOMAIN
@@ -98,6 +99,7 @@ class MeshConfig(msgspec.Struct, frozen=True):
     retries: HTTPRetry | None = None
     paths: PathNormalization = PathNormalization.DEFAULT
     root_namespace: str = ROOT_NAMESPACE
+    redis_filter: bool = False
     default_service_export_to: tuple[str, ...] = ("*",)
     default_virtual_service_export_to: tuple[str, ...] = ("*",)
     default_destination_rule_export_to: tuple[str, ...] = ("*",)

@@ -103,9 +103,7 @@ class _Inbound:
         self._rules: Final = _WaypointRules(
             asker, view.effective, view.delegates, view.config, view.scope.concrete, self._port_of, self._named
         )
-        self._connections: Final = ConnectionRules(
-            asker, view.effective, view.config.domain, self._port_of, self._named
-        )
+        self._connections: Final = ConnectionRules(asker, view.effective, view.config, self._port_of, self._named)
 
     def _named(self, port: int, subset: str, host: str) -> ClusterName:
         """The cluster of a destination. A host that nobody registered has none, by whatever name."""
@@ -142,7 +140,8 @@ class _Inbound:
             name = inbound_name(port.number, HTTP, "", service.host)
             hosts = (VirtualHost(name, ("*",), self._routes(service, port.number)),)
         if port.protocol is not Protocol.HTTP:
-            chains = self._chain(service, port)
+            chain = self._chain(service, port)
+            chains = (self._connections.by_command(chain) if port.protocol is Protocol.REDIS else chain,)
         domain = f"{service.namespace}.svc.{self._view.config.domain}"
         found, _ = domains_of(service, domain, FAMILIES)
         names = tuple(one for one in found if not is_wild(one) and not is_ip(one.strip("[]")))
@@ -167,7 +166,7 @@ class _Inbound:
         to = WeightedCluster(inbound_name(port, HTTP, "", service.host))
         return (msgspec.structs.replace(default, action=msgspec.structs.replace(default.action, clusters=(to,))),)
 
-    def _chain(self, service: RegisteredService, port: Port) -> tuple[Chain, ...]:
+    def _chain(self, service: RegisteredService, port: Port) -> Chain:
         """The chain of a port that is not read: TLS rules of all VirtualServices, then TCP rules, then the service
         itself. Of a TLS rule, one alternative must ask for exactly the service's host."""
         governing = self._governing(service)
@@ -176,14 +175,14 @@ class _Inbound:
                 for index, asked in enumerate(rule.match):
                     if asked.sni_hosts == (service.host,) and self._fits(asked, owner, port):
                         path = ("tls", number, "match", index)
-                        return (self._connections.chain(owner, rule.route, path, port.number),)
+                        return self._connections.chain(owner, rule.route, path, port.number)
         for owner in governing:
             for number, tcp in enumerate(owner.spec.tcp):
                 if not tcp.match or any(self._fits(one, owner, port) for one in tcp.match):
-                    return (self._connections.chain(owner, tcp.route, ("tcp", number), port.number),)
+                    return self._connections.chain(owner, tcp.route, ("tcp", number), port.number)
         policies = source_policies(self._view.effective(service.host), "", port.number)
         to = WeightedCluster(inbound_name(port.number, TCP, "", service.host))
-        return (Chain(Forward((to,), policies), name="default"),)
+        return Chain(Forward((to,), policies), name="default")
 
     def _fits(self, asked: L4MatchAttributes | TLSMatchAttributes, owner: VirtualService, port: Port) -> bool:
         """Whether an alternative holds. Nobody knows the source: what asks for its labels or namespace asks in vain.

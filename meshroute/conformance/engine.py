@@ -26,6 +26,7 @@ from meshroute.compile.pods import assumed_address, safe_name
 from meshroute.compile.registry import Member
 from meshroute.compile.resolve import covers, most_specific, resolve
 from meshroute.conformance import balancing, seeing
+from meshroute.conformance.seeing import mesh_of
 from meshroute.diagnostics import Diagnostic
 from meshroute.formats import FormatError
 from meshroute.formats import parse as parse_format
@@ -492,6 +493,8 @@ def _weights(weights: Sequence[LocalityWeight] | None) -> list[list[Any]] | None
 
 _ANYBODY: Mapping[str, Any] = {}
 """A sidecar of which nothing is said."""
+_NOTHING: Mapping[str, Any] = {}
+"""A mesh as it is without the operator's settings."""
 
 
 class Admitted(mr.Mesh):
@@ -501,16 +504,18 @@ class Admitted(mr.Mesh):
         """Everything is in already."""
 
 
-def _table(manifests: str, client: Mapping[str, Any]) -> mr.RoutingTable:
+def _table(manifests: str, client: Mapping[str, Any], mesh: Mapping[str, Any] = _NOTHING) -> mr.RoutingTable:
     loaded = load_text(manifests, "inline")
     if loaded.drafts:
         raise mr.ManifestError(loaded.diagnostics)
-    return Admitted(loaded.resources, loaded.diagnostics).router(mr.Sidecar(**client)).table
+    return Admitted(loaded.resources, loaded.diagnostics, config=mesh_of(mesh)).router(mr.Sidecar(**client)).table
 
 
-def _cluster(manifests: str, cluster: str, client: Mapping[str, Any] = _ANYBODY) -> dict[str, Any]:
+def _cluster(
+    manifests: str, cluster: str, client: Mapping[str, Any] = _ANYBODY, mesh: Mapping[str, Any] = _NOTHING
+) -> dict[str, Any]:
     """What a client's table says of a cluster; of policy and outliers, what is not a default."""
-    found = next(one for one in _table(manifests, client).clusters if one.name == cluster)
+    found = next(one for one in _table(manifests, client, mesh).clusters if one.name == cluster)
     return {
         "policy": _written(found.policy),
         "endpoints": [

@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 import meshroute as mr
 from meshroute.balance.request_key import request_key
@@ -809,3 +810,52 @@ class TestDr13Defaults:
             for one in moved
         ]
         assert followed(moved, renamed(client), {}, root_namespace="ops") == followed(rules, client, {})
+
+
+@st.composite
+def redis_meshes(draw: st.DrawFn) -> tuple[list[Resource], bool, int]:
+    """A Service with a Redis port and another, any policies for it, and a TCP rule; whether the Service is headless;
+    and which of the rule's destinations is the first with a weight."""
+    named = draw(st.sampled_from(("redis", "redis-main", "REDIS")))
+    ports = (ServicePort(name=named, port=6379), ServicePort(name="tcp", port=7000))
+    headless = draw(st.booleans())
+    where = ObjectMeta(name="cache", namespace="shop")
+    service = Service(metadata=where, spec=ServiceSpec(ports=ports, cluster_ip="None" if headless else "10.0.0.9"))
+    subsets = tuple(Subset(name=name, traffic_policy=draw(st.none() | traffic_policies)) for name in VERSIONS)
+    spec = DestinationRuleSpec(host="cache", traffic_policy=draw(st.none() | traffic_policies), subsets=subsets)
+    weights = draw(st.lists(st.integers(0, 3), min_size=2, max_size=3).filter(any))
+    route = [
+        {"destination": {"host": "cache", "subset": VERSIONS[n % 2]}, "weight": one} for n, one in enumerate(weights)
+    ]
+    rules = VirtualServiceSpec.model_validate({"hosts": ["cache"], "tcp": [{"route": route}]})
+    resources: list[Resource] = [
+        service,
+        DestinationRule(metadata=where, spec=spec),
+        VirtualService(metadata=where, spec=rules),
+    ]
+    return resources, headless, next(n for n, one in enumerate(weights) if one)
+
+
+class TestDr14Redis:
+    """DR-14: where the operator has Redis ports read, their clusters are Maglev tables; commands are hashed, not
+    clients, and the first destination that has a weight gets them all."""
+
+    @given(redis_meshes())
+    def test_only_where_it_is_turned_on_and_only_those_ports(self, drawn: tuple[list[Resource], bool, int]) -> None:
+        """All else is as without it."""
+        resources, headless, first = drawn
+        plain = mr.Mesh(resources).table(mr.Sidecar("shop"))
+        read = mr.Mesh(resources, config=mr.MeshConfig(redis_filter=True)).table(mr.Sidecar("shop"))
+        policies = {name: [one.policy for one in plain.clusters if name in one.name] for name in ("|6379|", "|7000|")}
+        assert policies["|6379|"] == policies["|7000|"]
+        for before, after in zip(plain.clusters, read.clusters, strict=True):
+            by_key = "|6379|" in before.name and not headless
+            assert after == (replace(before, policy=Maglev()) if by_key else before)
+        for was, now in zip(plain.listeners, read.listeners, strict=True):
+            if was.port == 6379:
+                (one,), (other,) = was.chains, now.chains
+                assert one.forward is not None
+                wanted = next(to for to in one.forward.clusters if VERSIONS[first % 2] in to.cluster.split("|"))
+                assert other == replace(one, forward=Forward((wanted,)))
+            else:
+                assert now == was

@@ -14,6 +14,7 @@ from meshroute.compile.l4 import ConnectionRules, sni
 from meshroute.compile.resolve import MESH
 from meshroute.compile.routes import Asker
 from meshroute.compile.service import Port, Protocol
+from meshroute.compile.viewpoint import MeshConfig
 from meshroute.manifest import ObjectMeta, VirtualService
 from meshroute.manifest.istio import VirtualServiceSpec
 from meshroute.names import Host
@@ -34,7 +35,7 @@ def rules(name: str = "db", **spec: Any) -> VirtualService:
 
 
 def compiler(labels: dict[str, str] | None = None, namespace: str = "shop", gateway: str = MESH) -> ConnectionRules:
-    return ConnectionRules(Asker(frozenset((gateway,)), labels or {}, namespace), lambda _: NOTHING, "cluster.local")
+    return ConnectionRules(Asker(frozenset((gateway,)), labels or {}, namespace), lambda _: NOTHING, MeshConfig())
 
 
 def summary(chains: Any) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:

@@ -31,7 +31,7 @@ class TestProtocol:
             ("tls-raw", Protocol.TLS),
             ("tcp", Protocol.TCP),
             ("mongo-main", Protocol.TCP),
-            ("redis", Protocol.TCP),
+            ("redis", Protocol.REDIS),
             ("", Protocol.UNKNOWN),
             ("web", Protocol.UNKNOWN),
             ("httpx", Protocol.UNKNOWN),
