@@ -20,6 +20,7 @@
 ('default/web-0', '10.0.0.7:80')
 """
 
+from meshroute.analysis.lint import Finding, LintCode, Witness, lint
 from meshroute.analysis.moved import Moved, MovedError, find_cluster, moved
 from meshroute.balance.bounded import InexactError
 from meshroute.balance.outlier import Event
@@ -49,9 +50,11 @@ __all__ = [
     "Exchange",
     "Failed",
     "Failure",
+    "Finding",
     "Forwarded",
     "Gateway",
     "InexactError",
+    "LintCode",
     "ManifestError",
     "Mesh",
     "MeshConfig",
@@ -75,8 +78,10 @@ __all__ = [
     "StateError",
     "TableError",
     "Waypoint",
+    "Witness",
     "find_cluster",
     "from_envoy",
+    "lint",
     "load",
     "loads",
     "moved",

@@ -44,13 +44,13 @@ class Mesh:
 
     __slots__ = (
         "_gateways",
-        "_registry",
         "_routers",
         "_rules",
         "_sidecars",
         "_virtual_services",
         "config",
         "diagnostics",
+        "registry",
         "resources",
     )
 
@@ -76,7 +76,7 @@ class Mesh:
         )
         self._sidecars: Final = every(SidecarResource)
         self._gateways: Final = every(Gateway)
-        self._registry, assumed = build(
+        self.registry, assumed = build(
             every(Service),
             every(EndpointSlice),
             every(Pod),
@@ -94,7 +94,7 @@ class Mesh:
             if isinstance(one, Gateway | ServiceEntry | SidecarResource | WorkloadEntry | WorkloadGroup)
         ]
         seen_by = config.default_virtual_service_export_to
-        found = check(self._registry, self._virtual_services, rules, config.domain, others, seen_by)
+        found = check(self.registry, self._virtual_services, rules, config.domain, others, seen_by)
         said = [*diagnostics, *assumed, *found]
         for draft in drafts:
             if isinstance(draft, VirtualService):
@@ -124,14 +124,12 @@ class Mesh:
     def table(self, viewpoint: Sidecar | AtTheEdge | Waypoint = _DEFAULT_SIDECAR) -> RoutingTable:
         """What the proxy at this viewpoint executes, as a value. Raises ValueError for a Gateway that is not there."""
         if isinstance(viewpoint, Waypoint):
-            return waypoint_table(self._registry, self._virtual_services, self._rules, viewpoint, self.config)
+            return waypoint_table(self.registry, self._virtual_services, self._rules, viewpoint, self.config)
         if isinstance(viewpoint, AtTheEdge):
             return gateway_table(
-                self._registry, self._virtual_services, self._gateways, self._rules, viewpoint, self.config
+                self.registry, self._virtual_services, self._gateways, self._rules, viewpoint, self.config
             )
-        return sidecar_table(
-            self._registry, self._virtual_services, self._rules, viewpoint, self.config, self._sidecars
-        )
+        return sidecar_table(self.registry, self._virtual_services, self._rules, viewpoint, self.config, self._sidecars)
 
 
 def _hashable(value: object) -> object:

@@ -1,0 +1,32 @@
+"""Lint: what is wrong, useless or surprising in a mesh that loads, as values.
+
+Source    spec/lint.md
+Inputs    a mesh. Exactness: what is told is true; what could not be decided is told as not decided.
+Errors    none: the answer is findings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from meshroute.analysis.lint.catalogue import CATALOGUE, About, LintCode
+from meshroute.analysis.lint.finding import AnyCode, Finding, Witness, in_order, of_diagnostic
+from meshroute.mesh import Mesh
+
+__all__ = ["CATALOGUE", "About", "AnyCode", "Finding", "LintCode", "Witness", "lint"]
+
+CHECKS: Final[tuple[Callable[[Mesh], Iterable[Finding]], ...]] = ()
+"""What looks at the whole mesh, each by itself."""
+
+
+def lint(mesh: Mesh) -> tuple[Finding, ...]:
+    """Everything there is to say about a mesh, by place: what loading said, and what takes more than one object."""
+    return in_order(_found(mesh))
+
+
+def _found(mesh: Mesh) -> Iterator[Finding]:
+    for one in mesh.diagnostics:
+        yield of_diagnostic(one)
+    for check in CHECKS:
+        yield from check(mesh)

@@ -1,0 +1,42 @@
+"""Every code of lint has its line, and every line its code and a clause that exists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import meshroute as mr
+from meshroute.analysis.lint import CATALOGUE
+from meshroute.conformance.vectors import defined_clauses
+
+SPEC = Path(__file__).parents[4] / "spec"
+
+
+def test_every_code_is_listed_in_order() -> None:
+    """Those of loading, then lint's own; no word means two things."""
+    assert list(CATALOGUE) == [*mr.Code, *mr.LintCode]
+    assert len({str(code) for code in CATALOGUE}) == len(CATALOGUE)
+
+
+def test_every_clause_exists() -> None:
+    """Codes about the text of manifests rest on none."""
+    assert {about.clause for about in CATALOGUE.values()} - {""} <= defined_clauses(SPEC)
+
+
+def test_what_loading_said_is_found_again() -> None:
+    """With its place, its subject and its words."""
+    mesh = mr.loads(
+        """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web, namespace: shop}
+spec:
+  hosts: [web.example.com]
+  http:
+  - route: [{destination: {host: nobody}}]
+"""
+    )
+    (said,) = mesh.diagnostics
+    (finding,) = mr.lint(mesh)
+    assert (finding.code, finding.clause) == (mr.Code.HOST_UNKNOWN, "DECIDE-2")
+    assert (finding.at, finding.subject, finding.message) == (said.at, said.subject, said.message)
+    assert (finding.help, finding.related, finding.witness) == (said.help, said.related, None)
