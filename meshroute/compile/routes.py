@@ -80,6 +80,17 @@ def cluster_name(port: int, subset: str, host: str) -> ClusterName:
     return ClusterName(f"outbound|{port}|{subset}|{host}")
 
 
+def applies(asked: HTTPMatchRequest, owner: VirtualService, asker: Asker, port: int) -> bool:
+    """Whether a match can hold for who asks on a port, before any request is seen."""
+    if asked.port and asked.port != port:
+        return False
+    if asked.gateways:  # with gateways named, labels and namespace of the source are not looked at
+        return asker.stands_for(asked.gateways, owner)
+    return is_subset_of(asked.source_labels, asker.labels) and (
+        not asked.source_namespace or asked.source_namespace == asker.namespace
+    )
+
+
 class Rules:
     """Rules as one proxy gets them. `tls`: the listener ends TLS, so that clients speak https."""
 
@@ -132,13 +143,7 @@ class Rules:
 
     def applies(self, asked: HTTPMatchRequest, owner: VirtualService, port: int) -> bool:
         """The part of a match that is settled by who asks and where, before any request is seen."""
-        if asked.port and asked.port != port:
-            return False
-        if asked.gateways:  # with gateways named, labels and namespace of the source are not looked at
-            return self.asker.stands_for(asked.gateways, owner)
-        return is_subset_of(asked.source_labels, self.asker.labels) and (
-            not asked.source_namespace or asked.source_namespace == self.asker.namespace
-        )
+        return applies(asked, owner, self.asker, port)
 
     def _route(self, rule: Rule, port: int, *, tls: bool) -> Route:
         """What a rule does, whatever it asks."""

@@ -12,11 +12,13 @@ from typing import Final
 
 from meshroute.analysis.lint.catalogue import CATALOGUE, About, LintCode
 from meshroute.analysis.lint.finding import AnyCode, Finding, Witness, in_order, of_diagnostic
+from meshroute.analysis.lint.reachable import check_reachable
+from meshroute.diagnostics import Code
 from meshroute.mesh import Mesh
 
 __all__ = ["CATALOGUE", "About", "AnyCode", "Finding", "LintCode", "Witness", "lint"]
 
-CHECKS: Final[tuple[Callable[[Mesh], Iterable[Finding]], ...]] = ()
+CHECKS: Final[tuple[Callable[[Mesh], Iterable[Finding]], ...]] = (check_reachable,)
 """What looks at the whole mesh, each by itself."""
 
 
@@ -27,6 +29,7 @@ def lint(mesh: Mesh) -> tuple[Finding, ...]:
 
 def _found(mesh: Mesh) -> Iterator[Finding]:
     for one in mesh.diagnostics:
-        yield of_diagnostic(one)
+        if one.code is not Code.RULE_UNREACHABLE:  # told below, with more than loading looks at
+            yield of_diagnostic(one)
     for check in CHECKS:
         yield from check(mesh)

@@ -1,0 +1,349 @@
+"""Rules and matches that no request reaches, those that hardly any does, and those that are for nobody.
+
+Source    spec/lint.md; spec/match.md MATCH-1, spec/rule.md
+Inputs    a mesh. Exactness: what is called unreachable is not reached by any request to any proxy that the manifests
+          can make; a request that is told does what is said of it.
+Errors    none: what could not be decided is told as such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, TypeAlias
+
+import msgspec
+
+from meshroute.analysis.lint.catalogue import CATALOGUE, LintCode
+from meshroute.analysis.lint.finding import Finding, Witness, found, of_diagnostic
+from meshroute.analysis.lint.viewpoints import Place, Viewpoint, places
+from meshroute.analysis.reach import Hidden, Reach, Reached, Verdict
+from meshroute.compile.delegates import Delegates, Rule
+from meshroute.compile.routes import applies, is_catch_all
+from meshroute.diagnostics import Code, Diagnostic, FieldPath, SourceRef, path_text
+from meshroute.draws import Draws
+from meshroute.manifest.istio import HTTPMatchRequest, VirtualService
+from meshroute.mesh import Mesh
+from meshroute.request import Request
+from meshroute.table import Listener, Route, RuleRef, VirtualHost
+
+Key: TypeAlias = tuple[str, str, str]
+"""Namespace and name of a VirtualService, and the path of a rule or match in it."""
+
+
+class _Block(msgspec.Struct, frozen=True):
+    """A match, or a rule that asks nothing."""
+
+    owner: VirtualService
+    path: FieldPath
+    asked: HTTPMatchRequest | None
+
+    @property
+    def key(self) -> Key:
+        return self.owner.namespace, self.owner.name, path_text(self.path)
+
+    @property
+    def at(self) -> SourceRef:
+        return self.owner.at("spec", *self.path)
+
+
+class _Shown(msgspec.Struct, frozen=True):
+    """A request that reaches a block, from where, and the block that takes the plainest one there."""
+
+    viewpoint: Viewpoint
+    request: Request
+    draws: Draws
+    past: Key | None
+
+
+class _Host(msgspec.Struct, frozen=True):
+    """A virtual host as it is met in a table."""
+
+    place: Place
+    host: VirtualHost
+    port: int
+    scheme: str
+
+
+class Rules:
+    """What is known of every block of a mesh, after all tables were looked at."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self.mesh: Final = mesh
+        virtual_services = [one for one in mesh.resources if isinstance(one, VirtualService)]
+        delegates = Delegates(virtual_services)
+        self.blocks: Final = {one.key: one for virtual_service in virtual_services for one in _blocks(virtual_service)}
+        self.shown: Final[dict[Key, _Shown]] = {}
+        self.hidden: Final[dict[Key, dict[tuple[Key, ...], None]]] = {}
+        self.undecided: Final[dict[Key, str]] = {}
+        self.ports: Final[dict[Key, dict[int, None]]] = {}
+        """By block, the ports of the virtual hosts that have a block of the same root."""
+        self._roots: Final[dict[Key, list[tuple[Rule, ...]]]] = {}
+        for root in virtual_services:
+            rules = tuple(delegates.rules(root)) if root.spec.hosts else ()
+            for rule in rules:
+                for _, owner, path in rule.blocks:
+                    of_block = self._roots.setdefault((owner.namespace, owner.name, path_text(path)), [])
+                    if all(one is not rules for one in of_block):
+                        of_block.append(rules)
+        self._known: Final[dict[tuple[object, ...], list[Verdict | None]]] = {}
+        for place in places(mesh):
+            for one in _hosts(place, mesh.table(place.viewpoint).listeners):
+                self._look(one)
+
+    def _look(self, one: _Host) -> None:
+        """At one virtual host: what reaches its routes, and what its rules leave out."""
+        routes = one.host.routes
+        keys = [_key_of(route.rule) if route.rule is not None else None for route in routes]
+        known = self._known.setdefault((one.port, one.scheme, tuple((route.match, route.rule) for route in routes)), [])
+        if not known:
+            known += [None] * len(routes)
+        reach: Reach | None = None
+        for number, key in enumerate(keys):
+            if key is None or (key in self.shown and self.shown[key].past is None):
+                continue
+            verdict = known[number]
+            if verdict is None:
+                if reach is None:
+                    reach = Reach(routes, _authority(one.host), one.port, one.scheme)
+                verdict = known[number] = reach.verdict(number)
+            self._note(key, verdict, one, keys, routes, number)
+        self._leave_out(one, keys)
+
+    def _note(
+        self, key: Key, verdict: Verdict, one: _Host, keys: Sequence[Key | None], routes: Sequence[Route], number: int
+    ) -> None:
+        match verdict:
+            case Reached(request, draws, past):
+                before = keys[past] if past is not None else None
+                if past is not None and (before is None or before == key or not self._takes_more(routes, number, past)):
+                    before = None
+                self.shown[key] = _Shown(one.place.viewpoint, request, draws, before)
+            case Hidden(by):
+                names = tuple(dict.fromkeys(other for index in by if (other := keys[index]) is not None))
+                self.hidden.setdefault(key, {})[names] = None
+            case _:
+                self.undecided[key] = verdict.reason
+
+    @staticmethod
+    def _takes_more(routes: Sequence[Route], number: int, past: int) -> bool:
+        """Whether the earlier route is no exception from the later one: it takes what that does not ask for."""
+        return Reach(routes, "", 0).swallows(number, past)
+
+    def _leave_out(self, one: _Host, keys: Sequence[Key | None]) -> None:
+        """The blocks behind one that takes everything: no proxy is told of them."""
+        present = {key for key in keys if key is not None}
+        ends = {
+            key for key, route in zip(keys, one.host.routes, strict=True) if key is not None and is_catch_all(route)
+        }
+        met: list[tuple[Rule, ...]] = []
+        for key in dict.fromkeys(keys):
+            for rules in self._roots.get(key, ()) if key is not None else ():
+                if any(rules is before for before in met):
+                    continue
+                met.append(rules)
+                end: Key | None = None
+                for rule in rules:
+                    for asked, owner, path in rule.blocks:
+                        here = owner.namespace, owner.name, path_text(path)
+                        self.ports.setdefault(here, {})[one.port] = None
+                        if end is not None and here not in present and self._holds(asked, owner, one):
+                            self.hidden.setdefault(here, {})[(end,)] = None
+                        elif (
+                            not one.place.sure and asked is not None and (asked.source_labels or asked.source_namespace)
+                        ):
+                            self.undecided[here] = "no pod of the gateway is given, so that its labels are not known"
+                        if here in ends:
+                            end = here
+
+    @staticmethod
+    def _holds(asked: HTTPMatchRequest | None, owner: VirtualService, one: _Host) -> bool:
+        return asked is None or any(applies(asked, owner, asker, one.port) for asker in one.place.askers)
+
+
+def check_reachable(mesh: Mesh) -> Iterator[Finding]:
+    """What is to be said of the rules of a mesh, in place of what loading said of rules that are not reached."""
+    rules = Rules(mesh)
+    said = {one.at: one for one in mesh.diagnostics if one.code is Code.RULE_UNREACHABLE}
+    told: set[SourceRef] = set()
+    for owner, numbered in _by_rule(rules.blocks.values()):
+        for number, blocks in numbered.items():
+            dead = [one for one in blocks if one.key not in rules.shown and one.key in rules.hidden]
+            dead = [one for one in dead if one.key not in rules.undecided]
+            whole = owner.at("spec", "http", number)
+            if dead and len(dead) == len(blocks) > 1:
+                told |= {one.at for one in dead}
+                yield _unreachable(rules, dead, whole, said)
+            else:
+                for one in dead:
+                    yield _unreachable(rules, [one], one.at, said)
+            told |= {one.at for one in dead} | ({whole} if dead and len(dead) == len(blocks) else set())
+            for one in blocks:
+                if one not in dead:
+                    yield from _of_block(rules, one)
+    for at, diagnostic in said.items():
+        if at not in told:
+            yield of_diagnostic(diagnostic)
+
+
+def _of_block(rules: Rules, block: _Block) -> Iterator[Finding]:
+    """What is to be said of a block that something may reach."""
+    shown = rules.shown.get(block.key)
+    if shown is not None:
+        yield from _overshadowed(rules, block, shown)
+        yield from _swallowing(rules, block, shown)
+        return
+    reason = rules.undecided.get(block.key)
+    if reason is not None:
+        yield found(
+            LintCode.RULE_NOT_DECIDED,
+            f"whether a request reaches it was not decided: {reason}",
+            block.at,
+            block.owner.subject,
+        )
+        return
+    if (ports := rules.ports.get(block.key)) and block.asked is not None:
+        yield from _never_applies(block, block.asked, sorted(ports))
+
+
+def _never_applies(block: _Block, asked: HTTPMatchRequest, ports: Sequence[int]) -> Iterator[Finding]:
+    at, subject = block.at, block.owner.subject
+    if asked.port and asked.port not in ports:
+        numbers = ", ".join(map(str, ports))
+        message = f"it is for port {asked.port}, and the hosts are served on {numbers}"
+        help = "a port stands beside the other conditions of a match, and is that of the service, not of the pods"
+    elif asked.gateways and not set(asked.gateways) <= set(block.owner.spec.gateways or ("mesh",)):
+        message = "it is for gateways that the VirtualService does not name"
+        help = "name them under the VirtualService's own `gateways` too"
+    else:
+        message, help = "no proxy that the manifests can make has it", ""
+    yield found(LintCode.RULE_NEVER_APPLIES, f"no request reaches it: {message}", at, subject, help=help)
+
+
+def _unreachable(rules: Rules, dead: Sequence[_Block], at: SourceRef, said: Mapping[SourceRef, Diagnostic]) -> Finding:
+    """One finding for a block, or for all of a rule's."""
+    owner = dead[0].owner
+    by = dict.fromkeys(key for one in dead for names in rules.hidden[one.key] for key in names)
+    others = sorted(
+        (rules.blocks[key] for key in by if key in rules.blocks), key=lambda one: (one.owner is not owner, one.at)
+    )
+    if not others:
+        message = "no request reaches it: its conditions cannot all hold"
+        help = "the fields of one match must all hold; alternatives are matches of their own"
+    else:
+        names = [_name(one, owner) for one in others]
+        takes = "takes" if len(names) == 1 else "together take"
+        message = f"no request reaches it: {_listed(names)} {takes} everything that it asks for"
+        help = "rules are tried in order, and the first that fits is the only one: put this one before, or remove it"
+    if at in said:
+        help = said[at].help or help
+    return Finding(
+        Code.RULE_UNREACHABLE,
+        CATALOGUE[Code.RULE_UNREACHABLE].severity,
+        message,
+        at,
+        owner.subject,
+        help,
+        tuple(one.at for one in others),
+        "MATCH-1",
+    )
+
+
+def _overshadowed(rules: Rules, block: _Block, shown: _Shown) -> Iterator[Finding]:
+    past = rules.blocks.get(shown.past) if shown.past is not None else None
+    if past is None or not _replayed(rules.mesh, shown.viewpoint, shown.request, shown.draws, block.key):
+        return
+    yield found(
+        LintCode.RULE_OVERSHADOWED,
+        f"the plainest request that it asks for goes to {_name(past, block.owner)}, which stands before it",
+        block.at,
+        block.owner.subject,
+        help="what still comes here is shown; if that is not all that was meant, put this one before",
+        related=(past.at,),
+        witness=Witness(shown.viewpoint, shown.request),
+    )
+
+
+def _swallowing(rules: Rules, block: _Block, shown: _Shown) -> Iterator[Finding]:
+    """A prefix that does not end with its segment, where a longer segment comes here too."""
+    uri = block.asked.uri if block.asked is not None else None
+    prefix = uri.prefix if uri is not None else None
+    if not prefix or prefix.endswith("/") or "?" in prefix or "#" in prefix:
+        return
+    request = shown.request
+    path = f"{prefix}x"
+    if request.query is not None:
+        path += f"?{request.query}"
+    longer = Request(
+        request.method,
+        request.authority,
+        path,
+        request.headers,
+        request.scheme,
+        request.port,
+        metadata=request.metadata,
+    )
+    if _replayed(rules.mesh, shown.viewpoint, longer, shown.draws, block.key):
+        yield found(
+            LintCode.PREFIX_SWALLOWS,
+            f"`{prefix}` takes `{prefix}x` too: a prefix is text, not a segment",
+            block.owner.at("spec", *block.path, "uri", "prefix"),
+            block.owner.subject,
+            help=f"for the segment alone:\n- uri:\n    exact: {prefix}\n- uri:\n    prefix: {prefix}/",
+            witness=Witness(shown.viewpoint, longer),
+        )
+
+
+def _replayed(mesh: Mesh, viewpoint: Viewpoint, request: Request, draws: Draws, key: Key) -> bool:
+    """Whether the engine, asked as a user asks it, leads the request there."""
+    rule = mesh.router(viewpoint).decide(request, draws=draws).rule
+    return rule is not None and _key_of(rule) == key
+
+
+def _name(block: _Block, reader: VirtualService) -> str:
+    """How a block is called in a sentence about another one."""
+    text = f"`{path_text(block.path)}`"
+    return text if block.owner is reader else f"{text} of {block.owner.subject}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _key_of(rule: RuleRef) -> Key:
+    return rule.namespace, rule.name, rule.path
+
+
+def _blocks(virtual_service: VirtualService) -> Iterator[_Block]:
+    for number, rule in enumerate(virtual_service.spec.http):
+        if not rule.match:
+            yield _Block(virtual_service, ("http", number), None)
+        for index, asked in enumerate(rule.match):
+            yield _Block(virtual_service, ("http", number, "match", index), asked)
+
+
+def _by_rule(blocks: Iterable[_Block]) -> Iterator[tuple[VirtualService, dict[int, list[_Block]]]]:
+    found: dict[int, tuple[VirtualService, dict[int, list[_Block]]]] = {}
+    for one in blocks:
+        _, numbered = found.setdefault(id(one.owner), (one.owner, {}))
+        number = one.path[1]
+        assert isinstance(number, int)
+        numbered.setdefault(number, []).append(one)
+    yield from found.values()
+
+
+def _hosts(place: Place, listeners: Iterable[Listener]) -> Iterator[_Host]:
+    for listener in listeners:
+        for host in listener.virtual_hosts:
+            yield _Host(place, host, listener.port, "http")
+        for chain in listener.chains:
+            for host in chain.virtual_hosts:
+                yield _Host(place, host, listener.port, "https" if chain.ends_tls else "http")
+
+
+def _authority(host: VirtualHost) -> str:
+    """A name that leads to the virtual host, as far as its own domains say."""
+    for domain in host.domains:
+        if "*" not in domain:
+            return domain
+    domain = host.domains[0]
+    return "any.example" if domain == "*" else domain.replace("*", "any")
