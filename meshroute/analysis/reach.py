@@ -1,6 +1,6 @@
 """Which routes of a virtual host requests reach, and what hides the others.
 
-Source    spec/lint.md; the search is counterexample-guided: a route's requests are tried on the engine, and only the
+Source    spec/lint.md LINT-1 to LINT-3; requests of a route are tried on the engine, and only the
           routes that took one are taken away from what is left
 Inputs    the routes of one virtual host, in order. Exactness: `Hidden` means that no request reaches the route;
           `Reached` has a request that the engine leads there; what is neither is `Undecided`.

@@ -528,6 +528,23 @@ def _cluster(
     }
 
 
+def _linted(manifests: str, codes: Sequence[str]) -> list[dict[str, Any]]:
+    """What lint says with these codes: where, about what, and the places that it names beside."""
+    loaded = load_text(manifests, "inline")
+    if loaded.drafts:
+        raise mr.ManifestError(loaded.diagnostics)
+    return [
+        {
+            "code": one.code,
+            "subject": one.subject,
+            "path": one.at.path,
+            "related": [place.path for place in one.related],
+        }
+        for one in mr.lint(Admitted(loaded.resources, loaded.diagnostics))
+        if one.code in codes
+    ]
+
+
 def _written(struct: msgspec.Struct) -> dict[str, Any]:
     """The fields of a struct that are not their defaults, and its tag."""
     defaults = dict(zip(struct.__struct_fields__[::-1], struct.__struct_defaults__[::-1], strict=False))
@@ -595,6 +612,7 @@ _FUNCTIONS: Mapping[str, Any] = {
     "re2_replace": lambda pattern, substitution, text: compile_rewrite(pattern, substitution).all_in(text),
     **balancing.FUNCTIONS,
     **seeing.FUNCTIONS,
+    "lint": _linted,
     "locality": lambda text: topology.canonical(text),
     "locality_setting": _locality_setting,
     "locality_spread": _locality_spread,

@@ -64,9 +64,7 @@ CATALOGUE: Final[Mapping[Code | LintCode, About]] = {
     Code.REPAIRED_SPLIT_WEIGHTS: About("rules were read as one rule with weights", _WARNING, "CHECK-4"),
     # meaning
     Code.REGEX_INVALID: About("a pattern that RE2 refuses", _ERROR, "CHECK-5", ("IST0106",)),
-    Code.RULE_UNREACHABLE: About(
-        "a rule or match that no request reaches", _WARNING, "CHECK-4", ("IST0130", "IST0131")
-    ),
+    Code.RULE_UNREACHABLE: About("a rule or match that no request reaches", _WARNING, "LINT-1", ("IST0130", "IST0131")),
     Code.RULE_EMPTY: About("a rule that says nothing about where requests go", _ERROR, "CHECK-12", ("IST0106",)),
     Code.RULE_DROPPED: About(
         "a delegate's rule that does not go with the rule that leads there", _WARNING, "DELEGATE-2"
@@ -96,10 +94,10 @@ CATALOGUE: Final[Mapping[Code | LintCode, About]] = {
     Code.SETTING_IGNORED: About("a setting without effect where it stands", _WARNING, "CHECK-9", ("IST0133",)),
     Code.ADDRESS_ASSUMED: About("addresses that were made up", _NOTE),
     # which rules requests reach
-    LintCode.RULE_OVERSHADOWED: About("the request that a rule is written for goes to another", _NOTE, "MATCH-1"),
-    LintCode.RULE_NEVER_APPLIES: About("a rule for a port, a gateway or a source that nobody is", _WARNING, "MATCH-1"),
-    LintCode.RULE_NOT_DECIDED: About("whether a request reaches a rule was too much to find out", _NOTE, "MATCH-1"),
-    LintCode.PREFIX_SWALLOWS: About("a prefix takes more than the segment that it ends in", _NOTE, "MATCH-3"),
-    LintCode.FAULT_NEVER_FIRES: About("a fault that no request meets", _WARNING, "FAULT-1"),
+    LintCode.RULE_OVERSHADOWED: About("the request that a rule is written for goes to another", _NOTE, "LINT-5"),
+    LintCode.RULE_NEVER_APPLIES: About("a rule for a port, a gateway or a source that nobody is", _WARNING, "LINT-4"),
+    LintCode.RULE_NOT_DECIDED: About("whether a request reaches a rule was too much to find out", _NOTE, "LINT-3"),
+    LintCode.PREFIX_SWALLOWS: About("a prefix takes more than the segment that it ends in", _NOTE, "LINT-6"),
+    LintCode.FAULT_NEVER_FIRES: About("a fault that no request meets", _WARNING, "LINT-8"),
 }
 """In the order in which codes are listed."""

@@ -1,6 +1,6 @@
 """Rules and matches that no request reaches, those that hardly any does, and those that are for nobody.
 
-Source    spec/lint.md; spec/match.md MATCH-1, spec/rule.md
+Source    spec/lint.md LINT-1 to LINT-7; spec/match.md MATCH-1
 Inputs    a mesh. Exactness: what is called unreachable is not reached by any request to any proxy that the manifests
           can make; a request that is told does what is said of it.
 Errors    none: what could not be decided is told as such.
@@ -244,7 +244,7 @@ def _unreachable(rules: Rules, dead: Sequence[_Block], at: SourceRef, said: Mapp
         owner.subject,
         help,
         tuple(one.at for one in others),
-        "MATCH-1",
+        CATALOGUE[Code.RULE_UNREACHABLE].clause,
     )
 
 

@@ -202,6 +202,8 @@ def _sample(region: Region, authority: str, port: int, scheme: str, rare: bool) 
     metadata: dict[str, Any] = {}
     draws: dict[str, int] = {}
     for part, cube in region.items():
+        if cube.empty:
+            raise _NoSuchRequest
         match cube:
             case Draw(spans):
                 draws[STREAM] = spans[0][0]
