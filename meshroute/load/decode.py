@@ -233,17 +233,34 @@ def _model(part: _Part, say: Say) -> type[Resource] | None:
         )
         return None
     others = sorted({one for one, name in KINDS if name == kind})
+    meant = _kind_meant(version, kind) if not others else None
+    said = f"the {kind} that is read is of {quoted(others)}" if others else ""
     say(
         Diagnostic(
             Code.KIND_UNKNOWN,
-            Severity.NOTE,
+            Severity.NOTE if meant is None else Severity.WARNING,
             f"`{clip(kind)}` of `{clip(version)}` takes no part in routing here: skipped",
             part.at("kind"),
             subject,
-            help=f"the {kind} that is read is of {quoted(others)}" if others else "",
+            help=said if meant is None else f"did you mean `{meant}`?",
         )
     )
     return None
+
+
+_OWN_GROUP: Final = "networking.istio.io"
+_OTHER_KINDS: Final = frozenset({"EnvoyFilter", "ProxyConfig"})
+"""Kinds of that group that take no part here."""
+
+
+def _kind_meant(version: str, kind: str) -> str | None:
+    """The kind that a slip of the pen meant. Groups of others have many kinds with names alike: there it is only case
+    that may be wrong."""
+    group = group_of(version)
+    known = [name for one, name in GROUPS if one == group]
+    if group == _OWN_GROUP and kind not in _OTHER_KINDS and len(kind) <= 64:
+        return nearest(kind, known)
+    return next((name for name in known if name.lower() == kind.lower()), None)
 
 
 def _name(value: dict[str, Any]) -> str:
@@ -481,9 +498,9 @@ class _View:
             # `1e1` and `80.0` reach the server as the whole numbers that they are.
             whole.append(path)
         elif kind in _TYPES:
-            self._type(path, _TYPES[kind], value)
+            self._type(path, _TYPES[kind], value, _shape_at(model, path).model)
         elif kind == WRONG_TYPE:
-            self._type(path, message, value)
+            self._type(path, message, value, unit=context.get("unit", ""))
         elif kind == "enum" and type(value) is not str:
             self._type(path, "string", value)
         elif kind == "enum":
@@ -540,12 +557,16 @@ class _View:
             message = "`hosts` is missing: without it a VirtualService routes nothing by itself"
             self.tell_once(_missing(self.locator.at(("spec",)), "hosts", self.subject, message, severity))
 
-    def _type(self, path: FieldPath, wanted: str, value: Any) -> None:
+    def _type(
+        self, path: FieldPath, wanted: str, value: Any, model: type[BaseModel] | None = None, unit: str = ""
+    ) -> None:
+        """Say that a value is of another type than `wanted`, which stands for `model` or for a number with a unit."""
         name = path[-1] if path else ""
         written = self.part.document.text(path, value, self.part.start) if not isinstance(value, list | dict) else ""
         help = ""
-        if wanted == "string" and written and value is not None:
-            quotedly = json.dumps(clip(written), ensure_ascii=False)
+        if wanted == "string" and written and value is not None and not (unit and type(value) is bool):
+            counts = unit if type(value) in (int, float) else ""
+            quotedly = json.dumps(clip(written) + counts, ensure_ascii=False)
             help = f"write `- {quotedly}`" if isinstance(name, int) else f"write `{clip(name)}: {quotedly}`"
         elif wanted in ("integer", "boolean", "number") and type(value) is str:
             help = _unquoted(name, wanted, value)
@@ -553,6 +574,8 @@ class _View:
             help = _suggestion(name, [value])
         elif wanted == "object" and type(value) is list and len(value) == 1 and type(value[0]) is dict:
             help = _suggestion(name, value[0])
+        elif wanted == "object" and model is not None:
+            help = _wrapped(name, model, value)
         self.tell_once(_wrong_type(self.locator.at(path), self.subject, wanted, value, help, written))
 
 
@@ -581,6 +604,30 @@ def _unquoted(name: str | int, wanted: str, text: str) -> str:
     if not fits[wanted]:
         return ""
     return f"write `- {clip(text)}`" if isinstance(name, int) else f"write `{clip(name)}: {clip(text)}`"
+
+
+_MEANT: Final[Mapping[str, tuple[str, type]]] = {
+    "Delegate": ("name", str),
+    "Destination": ("host", str),
+    "HTTPBody": ("string", str),
+    "HTTPRetry": ("attempts", int),
+    "Percent": ("value", float),
+    "PortSelector": ("number", int),
+    "StringMatch": ("exact", str),
+}
+"""The field that is meant, and its type, where a plain value stands in the place of the object around it."""
+
+
+def _wrapped(name: str | int, model: type[BaseModel], value: Any) -> str:
+    """The lines with the plain value in the field of the object that it is surely meant for."""
+    field, wanted = _MEANT.get(model.__name__, ("", str))
+    fits = type(value) in ((int, float) if wanted is float else (wanted,))
+    if not field or not fits:
+        return ""
+    lines = _suggestion(name, {field: value})
+    if lines and field == "exact":
+        lines += "\nor `prefix` or `regex` in the place of `exact`"
+    return lines
 
 
 _LONGEST_SUGGESTION: Final = 12

@@ -228,7 +228,7 @@ def _duration(value: Any) -> Duration:
     if isinstance(value, Duration):
         return value
     if not isinstance(value, str):
-        raise PydanticCustomError(WRONG_TYPE, "string")
+        raise PydanticCustomError(WRONG_TYPE, "string", {"unit": "s"})
     try:
         return Duration.parse(value)
     except ValueError as error:

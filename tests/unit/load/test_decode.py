@@ -80,6 +80,33 @@ class TestObjects:
         assert problem.message == "`ConfigMap` of `v1` takes no part in routing here: skipped"
         assert problem.subject == "ConfigMap c"
 
+    @pytest.mark.parametrize(
+        ("version", "kind", "meant"),
+        [
+            ("networking.istio.io/v1", "VirtualServise", "VirtualService"),
+            ("networking.istio.io/v1", "destinationrule", "DestinationRule"),
+            ("v1", "service", "Service"),
+        ],
+    )
+    def test_a_kind_with_a_slip_is_a_warning(self, version: str, kind: str, meant: str) -> None:
+        problem = only(f"apiVersion: {version}\nkind: {kind}\nmetadata: {{name: c}}\n")
+        assert (problem.code, problem.severity) == (Code.KIND_UNKNOWN, Severity.WARNING)
+        assert problem.help == f"did you mean `{meant}`?"
+
+    @pytest.mark.parametrize(
+        ("version", "kind"),
+        [
+            ("networking.istio.io/v1alpha3", "EnvoyFilter"),
+            ("networking.istio.io/v1", "ProxyConfig"),
+            ("v1", "ServiceAccount"),
+            ("apps/v1", "DaemonSet"),
+            ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+        ],
+    )
+    def test_a_kind_of_somebody_else_is_no_slip(self, version: str, kind: str) -> None:
+        problem = only(f"apiVersion: {version}\nkind: {kind}\nmetadata: {{name: c}}\n")
+        assert (problem.severity, problem.help) == (Severity.NOTE, "")
+
     def test_a_known_kind_of_another_group(self) -> None:
         problem = only("apiVersion: serving.knative.dev/v1\nkind: Service\n")
         assert problem.code is Code.KIND_UNKNOWN
@@ -251,6 +278,40 @@ class TestTypes:
         problem = only(VS + f"  hosts: [a]\n  http:\n  - route:\n    - destination: {{host: a}}\n      {text}\n")
         assert (problem.code, problem.message, problem.help) == (Code.FIELD_TYPE, message, help)
         assert problem.at.line == 9
+
+    @pytest.mark.parametrize(
+        ("text", "help"),
+        [
+            ("match: [{uri: /a}]", "write\nuri:\n  exact: /a\nor `prefix` or `regex` in the place of `exact`"),
+            ("match: [{headers: {a: b}}]", "write\na:\n  exact: b\nor `prefix` or `regex` in the place of `exact`"),
+            ("match: [{method: 5}]", ""),
+            ("mirrorPercentage: 50", "write\nmirrorPercentage:\n  value: 50"),
+            ("mirrorPercentage: 0.5", "write\nmirrorPercentage:\n  value: 0.5"),
+            ("mirrorPercentage: 50%", ""),
+            ("mirror: web", "write\nmirror:\n  host: web"),
+            ("mirror: {host: web, port: 80}", "write\nport:\n  number: 80"),
+            ("directResponse: {status: 200, body: hi}", "write\nbody:\n  string: hi"),
+            ("retries: 3", "write\nretries:\n  attempts: 3"),
+            ("retries: true", ""),
+            ("delegate: more", "write\ndelegate:\n  name: more"),
+            ("rewrite: /", ""),
+        ],
+    )
+    def test_a_plain_value_in_place_of_an_object(self, text: str, help: str) -> None:
+        problem = only(VS + f"  hosts: [a]\n  http:\n  - {text}\n")
+        assert (problem.code, problem.help) == (Code.FIELD_TYPE, help)
+
+    @pytest.mark.parametrize(
+        ("text", "help"),
+        [
+            ("timeout: 5", 'write `timeout: "5s"`'),
+            ("timeout: 1.5", 'write `timeout: "1.5s"`'),
+            ("fault: {delay: {fixedDelay: 5}}", 'write `fixedDelay: "5s"`'),
+            ("timeout: true", ""),
+        ],
+    )
+    def test_a_duration_without_a_unit(self, text: str, help: str) -> None:
+        assert only(VS + f"  hosts: [a]\n  http:\n  - {text}\n").help == help
 
     def test_a_mapping_in_place_of_a_list(self) -> None:
         problem = only(VS + "  hosts: [a]\n  http:\n  - route:\n      destination:\n        host: a\n")
