@@ -9,6 +9,7 @@ Errors    ValueError for numbers that are not unsigned 64-bit integers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final, Protocol
 
@@ -38,6 +39,23 @@ FAULT_ABORT: Final = "fault.abort"
 def host_choice(number: int) -> str:
     """The name of the draw behind the n-th host, or the n-th tie, that least request looks at."""
     return f"host.{number}"
+
+
+_PICK = r"(/[0-9]+|/mirror\.[0-9]+)*"
+_NAME: Final = re.compile(
+    rf"(stream|priority|key|host\.[0-9]+|zone\.(gate|keep|spread)|fault\.(delay|abort)|request\.id\.[01]){_PICK}"
+    r"|(enforce|jitter)\.[^.]+\..+",
+    re.ASCII,
+)
+
+
+def is_draw(name: str) -> bool:
+    """Whether anything is drawn by that name.
+
+    >>> is_draw("host.1/mirror.0"), is_draw("strem")
+    (True, False)
+    """
+    return _NAME.fullmatch(name) is not None
 
 
 class Drawn(Protocol):

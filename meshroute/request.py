@@ -164,7 +164,7 @@ class Request(msgspec.Struct, frozen=True, eq=False):
             parts = urlsplit(url)
         except ValueError as error:
             raise RequestError(f"URL `{url}` cannot be read: {error}") from error
-        if parts.scheme not in DEFAULT_PORTS or not parts.netloc:
+        if parts.scheme not in DEFAULT_PORTS or not host_of(parts.netloc):
             raise RequestError(f"URL `{url}` must be absolute, such as `http://web.shop.svc.cluster.local/cart?id=1`")
         if "@" in parts.netloc:
             raise RequestError(f"URL `{url}` has a user in it; send an `authorization` header instead")

@@ -120,4 +120,9 @@ def _cors(policy: Cors) -> Iterator[str]:
 
 def refused(routes: Iterable[tuple[str, Route]]) -> list[str]:
     """All of it, each with the route and where that is."""
-    return [f"route `{route.name}` of `{where}`: {what}" for where, route in routes for what in refused_of(route)]
+    return [f"{_called(route, where)}: {what}" for where, route in routes for what in refused_of(route)]
+
+
+def _called(route: Route, where: str) -> str:
+    """The rule that a route comes from, with its place, or its name and virtual host."""
+    return str(route.rule) if route.rule is not None else f"route `{route.name}` of `{where}`"

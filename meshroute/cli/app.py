@@ -16,10 +16,12 @@ import msgspec
 import typer
 
 import meshroute as mr
-from meshroute.cli import show
+from meshroute.cli import hints, show
 from meshroute.compile.viewpoint import PathNormalization
 from meshroute.diagnostics import Diagnostic, to_builtins
+from meshroute.draws import is_draw
 from meshroute.names import is_ip
+from meshroute.request import host_of
 
 app = typer.Typer(
     add_completion=True,
@@ -27,6 +29,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Where does a request go in a service mesh? Exactly, offline, and with the reason.",
 )
+
+DRAWS = "`stream`, `priority`, `host.0`, `key`, `fault.delay`, `fault.abort`, `zone.gate` and others of spec/draws.md"
 
 Where = Annotated[
     list[str],
@@ -99,9 +103,7 @@ SourceIp = Annotated[
 Seed = Annotated[int, typer.Option(help="The seed that every random draw is derived from.", min=0)]
 Draw = Annotated[
     list[str] | None,
-    typer.Option(
-        "--draw", metavar="NAME=NUMBER", help="Pin a draw: `stream`, `priority`, `host.0`, `key`.", show_default=False
-    ),
+    typer.Option("--draw", metavar="NAME=NUMBER", help=f"Pin a draw: {DRAWS}.", show_default=False),
 ]
 StateFile = Annotated[
     Path | None,
@@ -183,7 +185,7 @@ def decide(
     router, before = _router(mesh, proxy), _state(state)
     if count == 1:
         decision = router.decide(ask.request(0), before, _draws(seed, draw or ()))
-        _print(decision, mesh.diagnostics, notes, json)
+        _print(mesh, proxy, ask.request(0), decision, notes, json)
         return
     if draw:
         _refuse("--draw pins one request, and --count sends many")
@@ -225,7 +227,7 @@ def explain(
     mesh = _load(paths, namespace, repair, lenient, _config(registry_only, path_normalization), json)
     router = _router(mesh, proxy)
     decision = router.explain(ask.request(0), _state(state), _draws(seed, draw or ()))
-    _print(decision, mesh.diagnostics, notes, json)
+    _print(mesh, proxy, ask.request(0), decision, notes, json)
 
 
 @app.command()
@@ -276,6 +278,8 @@ def connect(
         _print_json({"connected": connected.to_builtins(), "diagnostics": said})
         return
     show.print_diagnostics(show.console(stderr=True), mesh.diagnostics, notes=notes)
+    if connected.cluster in hints.NOBODY:
+        _hint(mesh, proxy, connection.host, connection.port)
     show.print_connected(show.console(), connected)
 
 
@@ -314,6 +318,8 @@ def shares(
         _print_json({"shares": answer.to_builtins(), "diagnostics": [to_builtins(one) for one in mesh.diagnostics]})
         return
     show.print_diagnostics(show.console(stderr=True), mesh.diagnostics, notes=notes)
+    if any(cluster in hints.NOBODY for cluster in answer.by_cluster):
+        _hint(mesh, proxy, host_of(ask.request(0).authority), ask.request(0).port)
     show.print_shares(show.console(), ask.request(0), answer)
 
 
@@ -483,6 +489,8 @@ def _draws(seed: int, given: Sequence[str]) -> mr.Draws:
         name, value = _name_and_value(one, "=", "--draw", "NAME=NUMBER")
         if not value.isdecimal():
             _refuse(f"--draw takes NAME=NUMBER, got `{one}`")
+        if not is_draw(name):
+            _refuse(f"--draw: nothing is drawn by the name `{name}`; names are {DRAWS}")
         numbers[name] = int(value)
     try:
         return mr.Draws.of(seed, given=numbers)
@@ -496,7 +504,9 @@ def _state(path: Path | None) -> mr.State:
         return mr.State()
     try:
         return msgspec.json.decode(path.read_bytes(), type=mr.State)
-    except (OSError, msgspec.ValidationError, msgspec.DecodeError) as error:
+    except OSError as error:
+        _refuse(f"--state {path}: {error.strerror}")
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
         _refuse(f"--state {path}: {error}")
 
 
@@ -515,12 +525,21 @@ def _load(
         raise typer.Exit(2) from None
 
 
-def _print(decision: mr.Decision, diagnostics: Sequence[Diagnostic], notes: bool, json: bool) -> None:
+def _print(mesh: mr.Mesh, proxy: Viewpoint, asked: mr.Request, decision: mr.Decision, notes: bool, json: bool) -> None:
     if json:
-        _print_json({"decision": decision.to_builtins(), "diagnostics": [to_builtins(one) for one in diagnostics]})
+        said = [to_builtins(one) for one in mesh.diagnostics]
+        _print_json({"decision": decision.to_builtins(), "diagnostics": said})
         return
-    show.print_diagnostics(show.console(stderr=True), diagnostics, notes=notes)
-    show.print_decision(show.console(), decision)
+    show.print_diagnostics(show.console(stderr=True), mesh.diagnostics, notes=notes)
+    if decision.cluster in hints.NOBODY or decision.route in hints.NOBODY:
+        _hint(mesh, proxy, host_of(asked.authority), asked.port)
+    show.print_decision(show.console(), decision, asked)
+
+
+def _hint(mesh: mr.Mesh, proxy: Viewpoint, host: str, port: int) -> None:
+    """Say what was overlooked where nobody has the host or the port."""
+    if said := hints.overlooked(mesh, proxy, host, port):
+        show.console(stderr=True).print(f"hint: {said}", markup=False, soft_wrap=True)
 
 
 def _print_counts(counts: Counter[show.Line], diagnostics: Sequence[Diagnostic], notes: bool, json: bool) -> None:

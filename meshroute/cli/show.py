@@ -17,7 +17,7 @@ from rich.table import Table
 from meshroute.analysis.moved import Moved
 from meshroute.cli import words
 from meshroute.connection import Connected
-from meshroute.decision import Decision, Failed, timeout_of
+from meshroute.decision import Decision, Failed, Forwarded, timeout_of
 from meshroute.diagnostics import Diagnostic, Severity, render
 from meshroute.names import unwire
 from meshroute.request import Request
@@ -54,16 +54,18 @@ def print_diagnostics(to: Console, diagnostics: Sequence[Diagnostic], *, notes: 
         to.print(f"[dim]{hidden} note{'s' if hidden > 1 else ''} not shown: --notes shows them[/]", soft_wrap=True)
 
 
-def print_decision(to: Console, decision: Decision) -> None:
-    """One decision: what becomes of the request, by which rule, and the steps if it was explained."""
+def print_decision(to: Console, decision: Decision, asked: Request) -> None:
+    """One decision: what was asked, what becomes of it, by which rule, and the steps if it was explained."""
     colour = "bold red" if isinstance(decision.outcome, Failed) else "bold green"
-    request = f"{decision.request.method} {decision.request.url}"
-    to.print(f"{escape(request)}\n[{colour}]→ {escape(words.outcome(decision))}[/]", soft_wrap=True)
+    request = escape(f"{asked.method} {asked.url}")
+    to.print(f"{request}\n[{colour}]→ {escape(words.outcome(decision))}[/]", soft_wrap=True)
     facts = [("rule", words.rule(decision.rule, decision.route))]
     if decision.subset:
         facts.append(("subset", decision.subset))
     if decision.cluster:
         facts.append(("cluster", decision.cluster))
+    if isinstance(decision.outcome, Forwarded):
+        facts.extend(("sends", line) for line in words.sent(asked, decision.request))
     if decision.delay:
         facts.append(("delay", f"{decision.delay} ms"))
     for copy in decision.mirrors:
@@ -136,17 +138,23 @@ def print_counts(to: Console, counts: Counter[Line]) -> None:
 
 
 def print_shares(to: Console, request: Request, answer: Shares) -> None:
-    """Exact probabilities as a table with bars: by outcome where it is not all one, by subset, by rule, by pod."""
+    """Exact probabilities as a table with bars: by outcome where it is not all one, by rule, by subset, by pod or,
+    where none takes part, by cluster; then how many copies go where."""
     of = "the next request" if answer.horizon == "next" else "many requests in the long run"
     to.print(f"{escape(request.method)} {escape(request.url)}\n[dim]of {of}[/]", soft_wrap=True)
-    outcomes = {words.outcome_of(outcome): share for outcome, share in answer.by_outcome.items()}
+    outcomes = {
+        "forwarded" if isinstance(outcome, Forwarded) else words.outcome_of(outcome): share
+        for outcome, share in answer.by_outcome.items()
+    }
+    copies = {f"{endpoint} in {cluster}": share for (cluster, endpoint), share in answer.by_mirror.items()}
     for title, shares in (
         ("outcome", outcomes),
         ("rule", answer.by_rule),
         ("subset", answer.by_subset),
-        ("pod", answer.pods),
+        ("pod", answer.pods) if any(answer.pods) else ("cluster", answer.by_cluster),
+        ("copies to", copies),
     ):
-        if title == "outcome" and len(shares) == 1:
+        if not shares or (title == "outcome" and len(shares) == 1 and Forwarded() in answer.by_outcome):
             continue
         table = Table(box=None, pad_edge=False, header_style="bold")
         table.add_column(title, overflow="fold")

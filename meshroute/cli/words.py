@@ -6,6 +6,7 @@ Errors    none.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import assert_never
@@ -13,6 +14,7 @@ from typing import assert_never
 from meshroute.connection import Connected, Connection
 from meshroute.decision import Decision, Failed, Forwarded, Outcome, Redirected, Responded
 from meshroute.names import unwire
+from meshroute.request import Request
 from meshroute.table import (
     Absent,
     Append,
@@ -145,6 +147,18 @@ def change(level: HeaderChanges) -> str:
     parts = [f"- {name}" for name in level.remove]
     parts += [f"{signs[one.how]} {one.name}: {unwire(one.value)}" for one in level.add]
     return ", ".join(parts) or "nothing"
+
+
+def sent(asked: Request, request: Request) -> list[str]:
+    """What the upstream gets otherwise than the client sent it: authority and path, header lines gone (`-`) and new
+    (`+`)."""
+    before, after = Counter(asked.headers), Counter(request.headers)
+    lines = []
+    if (asked.authority, asked.path) != (request.authority, request.path):
+        lines.append(unwire(request.authority + request.path))
+    lines += [f"- {name}: {unwire(value)}" for name, value in (before - after).elements()]
+    lines += [f"+ {name}: {unwire(value)}" for name, value in (after - before).elements()]
+    return lines
 
 
 def rule(ref: RuleRef | None, route: str = "", what: str = "route") -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from meshroute import Code
+from meshroute.draws import is_draw
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("spec/*.md"))]
@@ -81,6 +82,16 @@ def test_every_code_is_used() -> None:
     """A code that nothing says would be a promise that nothing keeps."""
     sources = "".join(path.read_text("utf-8") for path in (ROOT / "meshroute").rglob("*.py"))
     assert [code for code in Code if f"Code.{code.name}" not in sources] == []
+
+
+def test_the_draws_that_are_listed_can_be_pinned() -> None:
+    """And a pick behind a name can, but nothing else."""
+    rows = re.findall(r"^\| (`.*?) \|", (ROOT / "spec/draws.md").read_text("utf-8"), re.MULTILINE)
+    names = [name for row in rows for name in re.findall(r"`(.+?)`", row)]
+    assert len(names) == 14
+    assert [name for name in names if not is_draw(name)] == []
+    assert all(map(is_draw, ("priority/1", "host.12/mirror.0", "host.0/mirror.1/2", "enforce.5xx.10.0.0.1:80")))
+    assert not any(map(is_draw, ("", "streams", "host", "host.x", "priority/", "zone", "request.id.2", "jitter.5xx")))
 
 
 def test_the_demo_tells_the_story() -> None:

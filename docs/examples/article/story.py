@@ -191,7 +191,7 @@ def reason() -> None:
     chapter("6. And why?", "Every decision can say how it came about:")
     files = ("2-service", "3-deployment-v1", "4-deployment-v2", "c-subsets", "f-cookie")
     request = mr.Request.of("GET", HOST + "/", {"cookie": "a=b; debug=10"})
-    show.print_decision(out, router(*files).explain(request))
+    show.print_decision(out, router(*files).explain(request), request)
     say()
 
 

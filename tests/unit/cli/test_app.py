@@ -182,6 +182,8 @@ def test_where_the_client_runs_matters() -> None:
         ((CANARY, URL, "--locality", "a/b/c/d"), "--locality takes REGION/ZONE/SUBZONE, got `a/b/c/d`"),
         ((CANARY, URL, "--draw", "stream=x"), "--draw takes NAME=NUMBER, got `stream=x`"),
         ((CANARY, URL, "--draw", f"stream={2**64}"), "unsigned 64-bit"),
+        ((CANARY, URL, "--draw", "steam=99"), "nothing is drawn by the name `steam`; names are `stream`, "),
+        ((CANARY, "http://:80/"), "must be absolute"),
         ((CANARY, URL, "--draw", "stream=1", "--count", "2"), "--draw pins one request"),
         ((str(PRINTED / "d-split.yaml"), URL), "unknown field `host`"),
         ((str(PRINTED / "c-subsets.yaml"), URL), 'write `version: "1"`'),
@@ -300,7 +302,8 @@ def test_a_state_that_is_none_is_refused(tmp_path: Path, text: str, reason: str)
     code, out, err = run("decide", web(tmp_path, "{simple: RANDOM}"), "http://web/", "--state", str(remembered))
     assert (code, out) == (2, "")
     assert reason in err
-    assert "No such file" in run("decide", CANARY, URL, "--state", str(tmp_path / "none.json"))[2]
+    missing = str(tmp_path / "none.json")
+    assert f"--state {missing}: No such file or directory\n" in run("decide", CANARY, URL, "--state", missing)[2]
 
 
 def test_a_cookie_that_the_answer_sets_is_shown(tmp_path: Path) -> None:
@@ -469,6 +472,89 @@ def test_connect_says_where_unknown_connections_go() -> None:
     code, out, _ = run("connect", *BOOKSHOP, "192.0.2.1:3307", "--registry-only")
     assert code == 0
     assert "→ connection closed, flag UH" in out
+
+
+@pytest.mark.parametrize(
+    ("command", "manifests", "asked", "hint"),
+    [
+        (
+            "decide",
+            SHOP,
+            ("http://reviews/",),
+            "the client runs in namespace `default`, and `reviews` is a Service of `bookshop`:"
+            " say `--from bookshop`, or write `reviews.bookshop`",
+        ),
+        ("explain", SHOP, ("http://reviews/", "--registry-only"), "say `--from bookshop`"),
+        ("shares", SHOP, ("http://REVIEWS/",), "say `--from bookshop`"),
+        ("connect", SHOP, ("orders-db:3306",), "say `--from bookshop`, or write `orders-db.bookshop`"),
+        ("decide", CANARY, ("http://nginx-service:81/",), "Service default/nginx-service has port 80, and the client"),
+        ("decide", SHOP, ("http://reviews.bookshop.svc.cluster.local.:8080/",), "and the client went to port 8080"),
+        ("connect", SHOP, ("orders-db.bookshop:3307",), "has port 3306, and the client went to port 3307"),
+    ],
+)
+def test_who_goes_to_nobody_gets_a_hint(command: str, manifests: str, asked: tuple[str, ...], hint: str) -> None:
+    """On standard error, and the answer is the same as without."""
+    code, out, err = run(command, manifests, *asked)
+    assert code == 0
+    assert hint in err
+    assert "hint" not in out
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("http://reviews/", "--from", "bookshop"),
+        ("http://elsewhere.example/",),
+        ("http://reviews.elsewhere/",),
+        ("http://reviews.bookshop.example/",),
+        ("http://books.example.com:8080/", "--gateway", "bookshop/shop"),
+        ("http://reviews/", "--json"),
+    ],
+)
+def test_no_hint_where_there_is_nothing_to_say(asked: tuple[str, ...]) -> None:
+    """A host that is served, that nobody has, that no client of a sidecar asks for; and JSON is left alone."""
+    assert "hint" not in run("decide", SHOP, *asked)[2]
+
+
+def test_the_request_is_shown_as_it_was_asked_and_as_it_is_sent() -> None:
+    """The first line is the client's; what the upstream gets otherwise stands below."""
+    url = "https://books.example.com/api/reviews/7"
+    _, out, _ = run("decide", SHOP, url, "--gateway", "bookshop/shop", "-H", "x: 1", "-H", "keep-alive: 5")
+    assert out.startswith(f"GET {url}\n→ pod bookshop/reviews-v1-")
+    assert [line for line in out.splitlines() if line.startswith("  sends ")] == [
+        "  sends    books.example.com/7",
+        "  sends    - keep-alive: 5",
+        "  sends    + x-forwarded-proto: https",
+        "  sends    + x-envoy-original-path: /api/reviews/7",
+    ]
+    _, out, _ = run("decide", SHOP, url.replace("https", "http"), "--gateway", "bookshop/shop")
+    assert out.startswith("GET http://books.example.com/api/reviews/7\n→ 301 redirect to ")
+    assert "sends" not in out  # nobody gets it
+    assert "sends" not in run("decide", CANARY, URL)[1]
+
+
+def test_shares_of_what_is_forwarded_do_not_say_where_the_client_was_going() -> None:
+    """It goes to pods; and copies have a table of their own."""
+    _, out, _ = run("shares", SHOP, "http://ratings/", "--from", "bookshop")
+    assert re.search(r"^forwarded +90\.00%", out, re.MULTILINE)
+    _, out, _ = run("shares", SHOP, "http://catalogue/", "--from", "bookshop")
+    assert re.search(r"\ncopies to .*\n\S+:8080 in outbound\|80\|v2\|catalogue\S+ +50\.00%", out)
+    _, out, _ = run("shares", SHOP, "http://elsewhere.example/")
+    assert re.search(r"^cluster .*\nPassthroughCluster +100\.00%", out, re.MULTILINE)
+    assert "copies" not in out
+
+
+def test_a_rule_that_a_proxy_refuses_is_named_with_its_place(tmp_path: Path) -> None:
+    """The webhook takes an operator that no proxy knows; the proxy refuses all of its routes."""
+    manifests = tmp_path / "mesh.yaml"
+    rule = "{headers: {request: {set: {a: '%NOSUCH%'}}}, route: [{destination: {host: web}}]}"
+    text = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{name: http, port: 80}]}\n---\n"
+    text += "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: web}\n"
+    manifests.write_text(f"{text}spec:\n  hosts: [web]\n  http:\n  - {rule}\n")
+    code, out, err = run("decide", str(manifests), "http://web/")
+    assert (code, out) == (2, "")
+    place = f"VirtualService default/web http[0] ({manifests}:12)"
+    assert f"meshroute: {place}: header `a`: `%NOSUCH%`: there is no operator NOSUCH\n" in err
 
 
 def test_connect_prints_json() -> None:
