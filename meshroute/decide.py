@@ -83,6 +83,7 @@ from meshroute.trace import (
     Aborted,
     Arrived,
     AuthorityRewritten,
+    ChainChosen,
     ClusterDrawn,
     ClusterSaid,
     CookieMade,
@@ -171,7 +172,7 @@ def decide(plan: Plan, request: Request, state: State, draws: Draws, tell: Tell 
     """Where the request goes. With `tell`, every step is appended to it on the way."""
     listener = plan.taker(request)
     if tell is not None:
-        tell.append(ListenerChosen(request.port, listener is not None))
+        tell.append(_opening(listener, request.port))
     if not isinstance(listener, HostIndex):
         return unread(plan, listener, request, state, draws, tell)
     sent = request
@@ -195,6 +196,15 @@ def decide(plan: Plan, request: Request, state: State, draws: Draws, tell: Tell 
         lines = own_lines(route, request, outcome)
         decision = Decision(outcome, request, route.name, route.rule, response_headers=lines, matched=route)
     return decision if decision.outcome is FORWARDED else _told(request, decision)
+
+
+def _opening(taker: HostIndex | Chain | Failed | None, port: int) -> Step:
+    """The first step: routes are asked, a chain takes the connection unread, nothing there does, or nobody listens."""
+    if isinstance(taker, Chain):
+        return ChainChosen(port, "", True, taker.name, taker.rule)
+    if isinstance(taker, Failed):
+        return ChainChosen(port, "", False)
+    return ListenerChosen(port, taker is not None)
 
 
 def _told(request: Request, decision: Decision) -> Decision:

@@ -1,8 +1,9 @@
 """Mesh: manifests in, routers out.
 
-Source    docs/reference.md
+Source    docs/library.md
 Inputs    files and folders (`load`), text (`loads`), or manifests built in Python (`Mesh`).
-Errors    ManifestError with every diagnostic when one of them is an error.
+Errors    ManifestError with every diagnostic when one of them is an error. A router of rules that Istio passes on and a
+          proxy refuses is a TableError.
 """
 
 from __future__ import annotations
@@ -113,7 +114,8 @@ class Mesh:
     def router(self, viewpoint: Sidecar | AtTheEdge | Waypoint = _DEFAULT_SIDECAR) -> Router:
         """What the proxy at this viewpoint would do; without one, a sidecar in namespace `default` without labels.
 
-        Raises ValueError for a Gateway that is not there.
+        Raises ValueError for a Gateway that is not there, and TableError, which is one too, for rules that Istio passes
+        on and a proxy refuses.
         """
         key = (type(viewpoint), *map(_hashable, astuple(viewpoint)))
         router = self._routers.get(key)

@@ -112,6 +112,10 @@ def outcome_of(what: Outcome) -> str:
             return f"{status} redirect to {unwire(location)}"
         case Responded(status, body):
             return f"{status} from the proxy itself" + (f": {unwire(body)}" if body else "")
+        case Failed(0, _, "no_listener"):
+            return "connection refused: nobody listens on the port"
+        case Failed(0, flag, "filter_chain_not_found"):
+            return f"connection closed, flag {flag} (nothing on the port takes it)"
         case Failed(0, flag, _):
             return f"connection closed, flag {flag} ({FLAGS.get(flag, flag)})"
         case Failed(status, "", details):

@@ -557,6 +557,34 @@ def test_a_rule_that_a_proxy_refuses_is_named_with_its_place(tmp_path: Path) -> 
     assert f"meshroute: {place}: header `a`: `%NOSUCH%`: there is no operator NOSUCH\n" in err
 
 
+@pytest.mark.parametrize(
+    ("asked", "outcome", "step"),
+    [
+        (
+            ("https://other.example/", "--gateway", "bookshop/shop"),
+            "connection closed, flag NR (nothing on the port takes it)",
+            "port 443: nothing here takes the connection",
+        ),
+        (
+            ("http://books.example.com:81/", "--gateway", "bookshop/shop"),
+            "connection refused: nobody listens on the port",
+            "port 81: no service listens there",
+        ),
+        (
+            ("http://orders-db:3306/", "--from", "bookshop"),
+            "pod bookshop/orders-db-",
+            "port 3306: VirtualService bookshop/orders-db tcp[0] takes the connection",
+        ),
+    ],
+)
+def test_a_request_that_nobody_reads_is_told_as_its_connection(asked: tuple[str, ...], outcome: str, step: str) -> None:
+    """The first step does not speak of routes that nobody asked."""
+    code, out, _ = run("explain", SHOP, *asked)
+    assert code == 0
+    assert f"→ {outcome}" in out
+    assert f"     1. {step}\n" in out
+
+
 def test_connect_prints_json() -> None:
     """The connection and where it goes, as one document."""
     code, out, err = run("connect", *BOOKSHOP, "orders-db:3306", "--draw", "stream=0", "--json")
