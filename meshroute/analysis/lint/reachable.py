@@ -18,6 +18,8 @@ from meshroute.analysis.lint.finding import Finding, Witness, found, of_diagnost
 from meshroute.analysis.lint.viewpoints import Place, Viewpoint, places
 from meshroute.analysis.reach import Hidden, Reach, Reached, Verdict
 from meshroute.compile.delegates import Delegates, Rule
+from meshroute.compile.known import Known
+from meshroute.compile.resolve import MESH, resolve
 from meshroute.compile.routes import applies, is_catch_all
 from meshroute.diagnostics import Code, Diagnostic, FieldPath, SourceRef, path_text
 from meshroute.draws import Draws
@@ -77,6 +79,7 @@ class Rules:
         self.undecided: Final[dict[Key, str]] = {}
         self.ports: Final[dict[Key, dict[int, None]]] = {}
         """By block, the ports of the virtual hosts that have a block of the same root."""
+        self._services: Final = Known(mesh.registry)
         self._roots: Final[dict[Key, list[tuple[Rule, ...]]]] = {}
         for root in virtual_services:
             rules = tuple(delegates.rules(root)) if root.spec.hosts else ()
@@ -89,6 +92,23 @@ class Rules:
         for place in places(mesh):
             for one in _hosts(place, mesh.table(place.viewpoint).listeners):
                 self._look(one)
+
+    def unreached(self) -> set[Key]:
+        """The blocks that no request has as its rule. Of a rule that delegates, those of the delegate say it."""
+        known = (*self.hidden, *self.ports)
+        return {key for key in known if key not in self.shown and key not in self.undecided}
+
+    def ports_of(self, virtual_service: VirtualService) -> set[int]:
+        """The ports of the services that a VirtualService for sidecars alone is about, if they are all known."""
+        spec, found = virtual_service.spec, set[int]()
+        if any(one != MESH for one in spec.gateways):
+            return found
+        for host in spec.hosts:
+            services = self._services.covered(resolve(host, virtual_service.namespace, self.mesh.config.domain))
+            if not services:
+                return set()
+            found |= {port.number for service in services for port in service.ports}
+        return found
 
     def _look(self, one: _Host) -> None:
         """At one virtual host: what reaches its routes, and what its rules leave out."""
@@ -165,10 +185,10 @@ def check_reachable(mesh: Mesh) -> Iterator[Finding]:
     rules = Rules(mesh)
     said = {one.at: one for one in mesh.diagnostics if one.code is Code.RULE_UNREACHABLE}
     told: set[SourceRef] = set()
+    unreached = rules.unreached()
     for owner, numbered in _by_rule(rules.blocks.values()):
         for number, blocks in numbered.items():
-            dead = [one for one in blocks if one.key not in rules.shown and one.key in rules.hidden]
-            dead = [one for one in dead if one.key not in rules.undecided]
+            dead = [one for one in blocks if one.key in unreached and one.key in rules.hidden]
             whole = owner.at("spec", "http", number)
             if dead and len(dead) == len(blocks) > 1:
                 told |= {one.at for one in dead}
@@ -201,11 +221,13 @@ def _of_block(rules: Rules, block: _Block) -> Iterator[Finding]:
             block.owner.subject,
         )
         return
-    if (ports := rules.ports.get(block.key)) and block.asked is not None:
-        yield from _never_applies(block, block.asked, sorted(ports))
+    ports = rules.ports.get(block.key) or rules.ports_of(block.owner)
+    if ports and block.asked is not None:
+        yield from _never_applies(block, block.asked, sorted(ports), certain=block.key in rules.ports)
 
 
-def _never_applies(block: _Block, asked: HTTPMatchRequest, ports: Sequence[int]) -> Iterator[Finding]:
+def _never_applies(block: _Block, asked: HTTPMatchRequest, ports: Sequence[int], *, certain: bool) -> Iterator[Finding]:
+    """Why no proxy has a block. Unless it is `certain` that none has, only what explains itself is told."""
     at, subject = block.at, block.owner.subject
     if asked.port and asked.port not in ports:
         numbers = ", ".join(map(str, ports))
@@ -214,8 +236,10 @@ def _never_applies(block: _Block, asked: HTTPMatchRequest, ports: Sequence[int])
     elif asked.gateways and not set(asked.gateways) <= set(block.owner.spec.gateways or ("mesh",)):
         message = "it is for gateways that the VirtualService does not name"
         help = "name them under the VirtualService's own `gateways` too"
-    else:
+    elif certain:
         message, help = "no proxy that the manifests can make has it", ""
+    else:
+        return
     yield found(LintCode.RULE_NEVER_APPLIES, f"no request reaches it: {message}", at, subject, help=help)
 
 
