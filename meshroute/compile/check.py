@@ -9,6 +9,7 @@ Errors    none: the answer is diagnostics.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from meshroute.compile import wording
 from meshroute.compile.check_gateways import check_gateways
@@ -26,10 +27,13 @@ from meshroute.compile.service import Reach, Registry
 from meshroute.compile.understood import not_acted_on
 from meshroute.diagnostics import Diagnostic, FieldPath, path_text
 from meshroute.manifest.istio import (
+    Destination,
     DestinationRule,
     HTTPRoute,
     HTTPRouteDestination,
+    RouteDestination,
     StringMatch,
+    TrafficPolicy,
     VirtualService,
 )
 from meshroute.manifest.istio_gateway import Gateway
@@ -90,8 +94,29 @@ def _check_virtual_service(
         if 300 <= code <= 399 and code not in REDIRECT_CODES:
             at = virtual_service.at("spec", "http", number, "redirect", "redirectCode")
             yield wording.field_not_modelled(subject, "redirectCode", at)
+    for path, destination, lost in _destinations(virtual_service):
+        yield from _check_destination(virtual_service, destination, path, lost, known, lookup, domain)
+
+
+_REQUESTS: Final = "requests sent there fail with 503 NC"
+_CONNECTIONS: Final = "connections sent there are closed"
+
+
+def _destinations(virtual_service: VirtualService) -> Iterator[tuple[FieldPath, Destination, str]]:
+    """Everything that a VirtualService sends to: its place, and what becomes of what is sent to nobody."""
+    for number, rule in enumerate(virtual_service.spec.http):
         for index, one in enumerate(rule.route):
-            yield from _check_destination(virtual_service, one, ("http", number, "route", index), known, lookup, domain)
+            yield ("http", number, "route", index, "destination"), one.destination, _REQUESTS
+        if rule.mirror is not None:
+            yield ("http", number, "mirror"), rule.mirror, "copies go nowhere"
+        for index, copy in enumerate(rule.mirrors):
+            yield ("http", number, "mirrors", index, "destination"), copy.destination, "copies go nowhere"
+    for number, passed in enumerate(virtual_service.spec.tls):
+        for index, other in enumerate(passed.route):
+            yield ("tls", number, "route", index, "destination"), other.destination, _CONNECTIONS
+    for number, connections in enumerate(virtual_service.spec.tcp):
+        for index, other in enumerate(connections.route):
+            yield ("tcp", number, "route", index, "destination"), other.destination, _CONNECTIONS
 
 
 def _check_delegates(root: VirtualService, delegates: Delegates) -> Iterator[Diagnostic]:
@@ -120,6 +145,10 @@ def check_rules(virtual_service: VirtualService) -> Iterator[Diagnostic]:
     rules = virtual_service.spec.http
     for one in covered(rules):
         yield wording.match_covered(virtual_service, one.rule, one.match, one.earlier_rule, one.earlier_match)
+    for number, passed in enumerate(virtual_service.spec.tls):
+        yield from _check_weights(virtual_service, passed.route, ("tls", number, "route"))
+    for number, connections in enumerate(virtual_service.spec.tcp):
+        yield from _check_weights(virtual_service, connections.route, ("tcp", number, "route"))
     for number, rule in enumerate(rules):
         if not (rule.route or rule.redirect or rule.direct_response or rule.delegate):
             yield wording.rule_empty(virtual_service, number)
@@ -128,7 +157,7 @@ def check_rules(virtual_service: VirtualService) -> Iterator[Diagnostic]:
         elif not rule.match and rule.delegate is None:
             hiding = number
         yield from _check_patterns(virtual_service, rule, number)
-        yield from _check_weights(virtual_service, rule, number)
+        yield from _check_weights(virtual_service, rule.route, ("http", number, "route"))
 
 
 def _check_patterns(virtual_service: VirtualService, rule: HTTPRoute, number: int) -> Iterator[Diagnostic]:
@@ -169,56 +198,58 @@ def _check_pattern(virtual_service: VirtualService, pattern: str | None, path: F
         yield wording.regex_too_long(virtual_service.subject, len(wire(pattern)), at)
 
 
-def _check_weights(virtual_service: VirtualService, rule: HTTPRoute, number: int) -> Iterator[Diagnostic]:
-    destinations = rule.route
-    at = virtual_service.at("spec", "http", number, "route")
+def _check_weights(
+    virtual_service: VirtualService, destinations: Sequence[HTTPRouteDestination | RouteDestination], path: FieldPath
+) -> Iterator[Diagnostic]:
+    """Weights of one rule. What the webhook says of those of connections is said with what else it refuses."""
     for index, one in enumerate(destinations):
-        here = virtual_service.at("spec", "http", number, "route", index, "weight")
+        here = virtual_service.at("spec", *path, index, "weight")
         written = "weight" in one.model_fields_set
-        if one.weight < 0:
+        if one.weight < 0 and path[0] == "http":
             yield wording.weight_negative(virtual_service, one.weight, here)
         elif len(destinations) == 1 and written and one.weight != 100:
             yield wording.weight_ignored(virtual_service, one.weight, here)
         elif len(destinations) > 1 and not written:
-            yield wording.weight_missing(virtual_service, virtual_service.at("spec", "http", number, "route", index))
-    if len(destinations) > 1 and not any(one.weight for one in destinations):
-        yield wording.weights_sum_to_zero(virtual_service, at)
+            yield wording.weight_missing(virtual_service, virtual_service.at("spec", *path, index))
+    if len(destinations) > 1 and not any(one.weight for one in destinations) and path[0] == "http":
+        yield wording.weights_sum_to_zero(virtual_service, virtual_service.at("spec", *path))
 
 
 def _check_destination(
     virtual_service: VirtualService,
-    one: HTTPRouteDestination,
+    destination: Destination,
     path: FieldPath,
+    lost: str,
     known: Known,
     lookup: DestinationRules,
     domain: str,
 ) -> Iterator[Diagnostic]:
     """Host, port and subset of a destination, as a client in the VirtualService's own namespace would find them."""
     subject = virtual_service.subject
-    host = resolve(one.destination.host, virtual_service.namespace, domain)
+    host = resolve(destination.host, virtual_service.namespace, domain)
     service = known.services.get(host)
-    port = port_number(one.destination)
-    at_port = virtual_service.at("spec", *path, "destination", "port", "number")
+    port = port_number(destination)
+    at_port = virtual_service.at("spec", *path, "port", "number")
     asked = host
     if service is not None and service.reach is Reach.ALIAS:
         if port is not None and service.port(port) is None:
-            yield wording.port_unknown(subject, host, port, (other.number for other in service.ports), at_port)
+            yield wording.port_unknown(subject, host, port, (other.number for other in service.ports), at_port, lost)
             return
         asked = Host(service.external_name)
         service = known.services.get(asked)
     if service is None:
-        at = virtual_service.at("spec", *path, "destination", "host")
-        yield wording.host_unknown(subject, asked, known.nearest(asked), at, "requests sent there fail with 503 NC")
+        at = virtual_service.at("spec", *path, "host")
+        yield wording.host_unknown(subject, asked, known.nearest(asked), at, lost)
         return
     if port is not None and service.port(port) is None:
-        yield wording.port_unknown(subject, asked, port, (other.number for other in service.ports), at_port)
-    subset = one.destination.subset
+        yield wording.port_unknown(subject, asked, port, (other.number for other in service.ports), at_port, lost)
+    subset = destination.subset
     if subset:
         found = lookup.candidates(virtual_service.namespace, asked, service.namespace)
         subsets = tuple(dict.fromkeys(name for rule in found for name in rule.subsets))
         if subset not in subsets:
-            at = virtual_service.at("spec", *path, "destination", "subset")
-            yield wording.subset_unknown(subject, subset, asked, subsets, at)
+            at = virtual_service.at("spec", *path, "subset")
+            yield wording.subset_unknown(subject, subset, asked, subsets, at, lost)
 
 
 def _check_winners(
@@ -252,9 +283,12 @@ def _check_winners(
             ):
                 meant = known.nearest(host)
                 yield wording.host_unknown(one.subject, host, meant, at, "the rules apply to nobody's requests")
+            asked_ports = {asked.port for rule in one.spec.http for asked in rule.match}
             for service in known.covered(host) if one.spec.http else ():
+                # Where there are HTTP ports too, the rules are for those.
+                mixed = any(port.protocol.may_be_http for port in service.ports)
                 for port in service.ports:
-                    if not port.protocol.may_be_http:
+                    if not port.protocol.may_be_http and not (mixed and port.number not in asked_ports):
                         yield wording.protocol_not_http(one, service.host, port.number, port.name, at)
 
 
@@ -267,6 +301,11 @@ def _check_destination_rule(rule: DestinationRule, known: Known, domain: str) ->
     for path in not_acted_on(rule.kind, rule.spec):
         yield wording.field_not_modelled(rule.subject, path_text(path[-2:]), rule.at("spec", *path))
     yield from check_policies(rule)
+    for entry_path, number in _settings_of_ports(rule):
+        numbers = dict.fromkeys(port.number for service in covered for port in service.ports)
+        if covered and number not in numbers:
+            at = rule.at("spec", *entry_path, "port", "number")
+            yield wording.port_unknown(rule.subject, host, number, numbers, at, "the settings hold for nothing")
     for index, subset in enumerate(rule.spec.subsets):
         for service in covered:
             if not (service.reach is Reach.LISTED or service.reach.by_name):
@@ -275,6 +314,18 @@ def _check_destination_rule(rule: DestinationRule, known: Known, domain: str) ->
             if not any(is_subset_of(subset.labels, member.labels) for member in members):
                 at = rule.at("spec", "subsets", index, "labels")
                 yield wording.subset_empty(rule, subset.name, service.host, service.reach.by_name, at)
+
+
+def _settings_of_ports(rule: DestinationRule) -> Iterator[tuple[FieldPath, int]]:
+    """The entries for ports in the policies of a rule and its subsets, with their numbers."""
+    policies: list[tuple[FieldPath, TrafficPolicy | None]] = [(("trafficPolicy",), rule.spec.traffic_policy)]
+    policies += [
+        (("subsets", number, "trafficPolicy"), one.traffic_policy) for number, one in enumerate(rule.spec.subsets)
+    ]
+    for path, policy in policies:
+        for number, entry in enumerate(policy.port_level_settings if policy is not None else ()):
+            if entry.port is not None and entry.port.number:
+                yield (*path, "portLevelSettings", number), entry.port.number
 
 
 def _as_one_rule(rules: Sequence[HTTPRoute]) -> str:

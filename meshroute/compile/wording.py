@@ -141,7 +141,7 @@ def weight_ignored(virtual_service: VirtualService, weight: int, at: SourceRef) 
     return Diagnostic(
         Code.WEIGHT_IGNORED,
         Severity.WARNING,
-        f"weight {weight} has no effect: the rule has one destination, which takes every request",
+        f"weight {weight} has no effect: the rule has one destination, which takes everything",
         at,
         virtual_service.subject,
         help="weights divide the requests of one rule among its own destinations; list them under one `route`",
@@ -187,22 +187,26 @@ def host_unknown(subject: str, host: str, known: str | None, at: SourceRef, cons
     )
 
 
-def port_unknown(subject: str, host: str, port: int, ports: Iterable[int], at: SourceRef) -> Diagnostic:
+def port_unknown(
+    subject: str, host: str, port: int, ports: Iterable[int], at: SourceRef, consequence: str
+) -> Diagnostic:
     return Diagnostic(
         Code.PORT_UNKNOWN,
         Severity.WARNING,
-        f"service `{host}` has no port {port}: requests sent there fail with 503 NC",
+        f"service `{host}` has no port {port}: {consequence}",
         at,
         subject,
         help=f"its ports: {', '.join(map(str, ports)) or 'none'}",
     )
 
 
-def subset_unknown(subject: str, subset: str, host: str, known: Sequence[str], at: SourceRef) -> Diagnostic:
+def subset_unknown(
+    subject: str, subset: str, host: str, known: Sequence[str], at: SourceRef, consequence: str
+) -> Diagnostic:
     return Diagnostic(
         Code.SUBSET_UNKNOWN,
         Severity.WARNING,
-        f"no DestinationRule for `{host}` defines subset `{subset}`: requests sent there fail with 503 NC",
+        f"no DestinationRule for `{host}` defines subset `{subset}`: {consequence}",
         at,
         subject,
         help=f"defined subsets: {', '.join(f'`{name}`' for name in known) or 'none'}",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from meshroute.analysis.lint.catalogue import CATALOGUE, About, LintCode
+from meshroute.analysis.lint.checks import check_mesh
 from meshroute.analysis.lint.faults import check_faults
 from meshroute.analysis.lint.finding import AnyCode, Finding, Witness, in_order, of_diagnostic
 from meshroute.analysis.lint.reachable import check_reachable
@@ -19,7 +20,7 @@ from meshroute.mesh import Mesh
 
 __all__ = ["CATALOGUE", "About", "AnyCode", "Finding", "LintCode", "Witness", "lint"]
 
-CHECKS: Final[tuple[Callable[[Mesh], Iterable[Finding]], ...]] = (check_reachable, check_faults)
+CHECKS: Final[tuple[Callable[[Mesh], Iterable[Finding]], ...]] = (check_reachable, check_faults, check_mesh)
 """What looks at the whole mesh, each by itself."""
 
 

@@ -26,6 +26,57 @@ class LintCode(StrEnum):
     RULE_NOT_DECIDED = "rule-not-decided"
     PREFIX_SWALLOWS = "prefix-swallows"
     FAULT_NEVER_FIRES = "fault-never-fires"
+    # names
+    HOST_HALF_QUALIFIED = "host-half-qualified"
+    HOST_NOT_REGISTERED = "host-not-registered"
+    HEADER_NAMED_AS_FIELD = "header-named-as-field"
+    URI_WITH_QUERY = "uri-with-query"
+    AUTHORITY_PORT = "authority-port"
+    MATCH_TAKES_EVERYTHING = "match-takes-everything"
+    REWRITE_SLASHES = "rewrite-slashes"
+    DESTINATION_PORT_MISSING = "destination-port-missing"
+    CLAIMS_NOT_CHECKED = "claims-not-checked"
+    # subsets and weights
+    SUBSET_UNUSED = "subset-unused"
+    SUBSET_PASSED_OVER = "subset-passed-over"
+    WEIGHTS_SUM = "weights-sum"
+    DESTINATION_TWICE = "destination-twice"
+    SPLIT_OVER_RULES = "split-over-rules"
+    # consistent hashing
+    HASH_WITHOUT_EFFECT = "hash-without-effect"
+    HASH_PORT_MISSING = "hash-port-missing"
+    HASH_BEHIND_WEIGHTS = "hash-behind-weights"
+    HASH_KEYS_COMBINED = "hash-keys-combined"
+    # policies
+    PORT_SETTINGS_REPLACE = "port-settings-replace"
+    SUBSET_POLICY_REPEATS = "subset-policy-repeats"
+    OUTLIERS_NEVER_EJECTED = "outliers-never-ejected"
+    FAILOVER_IMPLIED = "failover-implied"
+    DISTRIBUTE_NOWHERE = "distribute-nowhere"
+    # who sees and follows what
+    EXPORTED_TO_NOBODY = "exported-to-nobody"
+    DESTINATION_RULE_FOLDED = "destination-rule-folded"
+    DESTINATION_RULE_NOT_FOLLOWED = "destination-rule-not-followed"
+    DESTINATION_RULE_OUTRANKED = "destination-rule-outranked"
+    POLICY_NOT_INHERITED = "policy-not-inherited"
+    VIRTUAL_SERVICES_OVERLAP = "virtual-services-overlap"
+    MESH_LEFT_OUT = "mesh-left-out"
+    MESH_RULES_PASSED_BY = "mesh-rules-passed-by"
+    DESTINATION_UNSEEN = "destination-unseen"
+    # protocols
+    RULES_OF_OTHER_KIND = "rules-of-other-kind"
+    PORT_SNIFFED = "port-sniffed"
+    EXTERNAL_NAME_PORT = "external-name-port"
+    ENTRY_ADDRESSES_MISSING = "entry-addresses-missing"
+    ENTRY_PROTOCOLS_CONFLICT = "entry-protocols-conflict"
+    # workloads
+    SELECTOR_CHOOSES_NOBODY = "selector-chooses-nobody"
+    GATEWAY_PORT_UNREACHABLE = "gateway-port-unreachable"
+    SIDECARS_CONFLICT = "sidecars-conflict"
+    SIDECAR_IN_ROOT = "sidecar-in-root"
+    SERVICE_WITHOUT_PODS = "service-without-pods"
+    TARGET_PORT_UNKNOWN = "target-port-unknown"
+    PODS_SHARED = "pods-shared"
 
 
 class About(msgspec.Struct, frozen=True):
@@ -99,5 +150,98 @@ CATALOGUE: Final[Mapping[Code | LintCode, About]] = {
     LintCode.RULE_NOT_DECIDED: About("whether a request reaches a rule was too much to find out", _NOTE, "LINT-3"),
     LintCode.PREFIX_SWALLOWS: About("a prefix takes more than the segment that it ends in", _NOTE, "LINT-6"),
     LintCode.FAULT_NEVER_FIRES: About("a fault that no request meets", _WARNING, "LINT-8"),
+    # names
+    LintCode.HOST_HALF_QUALIFIED: About("a host with a dot that is no whole name", _WARNING, "HOST-1"),
+    LintCode.HOST_NOT_REGISTERED: About("rules for a host that no service has hold on port 80 only", _NOTE, "HOST-10"),
+    LintCode.HEADER_NAMED_AS_FIELD: About("a condition on a header that has the name of a field", _WARNING, "MATCH-6"),
+    LintCode.URI_WITH_QUERY: About("a condition on the path has a query in it", _WARNING, "MATCH-3"),
+    LintCode.AUTHORITY_PORT: About(
+        "an authority without the port that clients say, or with one that they do not", _NOTE, "MATCH-9"
+    ),
+    LintCode.MATCH_TAKES_EVERYTHING: About("an alternative that takes every request beside others", _NOTE, "MATCH-2"),
+    LintCode.REWRITE_SLASHES: About("a rewrite makes two slashes, or none, of one", _WARNING, "RULE-1"),
+    LintCode.DESTINATION_PORT_MISSING: About(
+        "a destination without a port means one that is not there", _WARNING, "ROUTE-5", ("IST0112",)
+    ),
+    LintCode.CLAIMS_NOT_CHECKED: About(
+        "conditions on claims of tokens that nobody is seen to check", _NOTE, "RULE-10", ("IST0149",)
+    ),
+    # subsets and weights
+    LintCode.SUBSET_UNUSED: About("a subset that no rule sends to", _NOTE, "DR-6"),
+    LintCode.SUBSET_PASSED_OVER: About("a subset of which `PASSTHROUGH` chooses nobody", _WARNING, "DR-4"),
+    LintCode.WEIGHTS_SUM: About("weights that sum to something other than 100", _NOTE, "ROUTE-1"),
+    LintCode.DESTINATION_TWICE: About("a destination that is in a rule twice", _WARNING, "ROUTE-1", (), ("KIA1105",)),
+    LintCode.SPLIT_OVER_RULES: About("weights in several rules with the same matches", _WARNING, "ROUTE-2"),
+    # consistent hashing
+    LintCode.HASH_WITHOUT_EFFECT: About("consistent hashing where nothing is hashed", _WARNING, "HASH-5"),
+    LintCode.HASH_PORT_MISSING: About(
+        "a port's consistent hashing, and a rule that does not write the port", _WARNING, "DR-5"
+    ),
+    LintCode.HASH_BEHIND_WEIGHTS: About(
+        "weights draw a destination anew before the key chooses a pod", _WARNING, "ROUTE-1"
+    ),
+    LintCode.HASH_KEYS_COMBINED: About("destinations of one rule hash by different keys", _NOTE, "HASH-4"),
+    # policies
+    LintCode.PORT_SETTINGS_REPLACE: About("settings of a port stand in the place of all others", _NOTE, "DR-3"),
+    LintCode.SUBSET_POLICY_REPEATS: About("a subset's policy that says nothing new", _NOTE, "DR-3"),
+    LintCode.OUTLIERS_NEVER_EJECTED: About("outlier detection that never puts anybody aside", _WARNING, "OUT-6"),
+    LintCode.FAILOVER_IMPLIED: About("outlier detection brings failover by locality", _NOTE, "LOC-7"),
+    LintCode.DISTRIBUTE_NOWHERE: About("a share for a locality in which nobody is", _WARNING, "LOC-6"),
+    # who sees and follows what
+    LintCode.EXPORTED_TO_NOBODY: About("an object that is exported to nobody", _WARNING, "HOST-3", (), ("KIA0005",)),
+    LintCode.DESTINATION_RULE_FOLDED: About(
+        "what an older DestinationRule for the host says already", _WARNING, "DR-2", (), ("KIA0201",)
+    ),
+    LintCode.DESTINATION_RULE_NOT_FOLLOWED: About(
+        "a DestinationRule where those who need it do not look", _WARNING, "DR-1"
+    ),
+    LintCode.DESTINATION_RULE_OUTRANKED: About(
+        "a wider DestinationRule of the client's namespace goes first", _NOTE, "DR-1"
+    ),
+    LintCode.POLICY_NOT_INHERITED: About(
+        "a DestinationRule takes nothing from one for a wider host", _NOTE, "DR-1", (), ("KIA0201",)
+    ),
+    LintCode.VIRTUAL_SERVICES_OVERLAP: About(
+        "a host with rules of its own beside a wildcard that covers it", _NOTE, "HOST-5", ("IST0109",), ("KIA1106",)
+    ),
+    LintCode.MESH_LEFT_OUT: About("rules for a service of the mesh that sidecars do not look at", _NOTE, "HOST-3"),
+    LintCode.MESH_RULES_PASSED_BY: About(
+        "requests from a Gateway pass by the rules for sidecars", _NOTE, "HOST-3", ("IST0140",)
+    ),
+    LintCode.DESTINATION_UNSEEN: About(
+        "a destination that no client of the rules sees", _WARNING, "DECIDE-2", ("IST0101",)
+    ),
+    # protocols
+    LintCode.RULES_OF_OTHER_KIND: About("rules for a protocol that no port of the hosts speaks", _WARNING, "CONNECT-8"),
+    LintCode.PORT_SNIFFED: About(
+        "a port that does not say what it speaks", _NOTE, "CONNECT-5", ("IST0118",), ("KIA0601",)
+    ),
+    LintCode.EXTERNAL_NAME_PORT: About(
+        "a port of an ExternalName Service that takes what is for others", _NOTE, "CONNECT-6", ("IST0150",)
+    ),
+    LintCode.ENTRY_ADDRESSES_MISSING: About(
+        "a TCP port of a ServiceEntry without addresses", _NOTE, "CONNECT-6", ("IST0134",)
+    ),
+    LintCode.ENTRY_PROTOCOLS_CONFLICT: About(
+        "two ServiceEntries say a port speaks different things", _WARNING, "ENTRY-1", ("IST0177",)
+    ),
+    # workloads
+    LintCode.SELECTOR_CHOOSES_NOBODY: About(
+        "a selector that chooses no pod that is given", _WARNING, "GW-1", ("IST0101", "IST0127"), ("KIA0302", "KIA1004")
+    ),
+    LintCode.GATEWAY_PORT_UNREACHABLE: About(
+        "a Gateway's port that its Service does not have", _WARNING, "GW-1", ("IST0104", "IST0162")
+    ),
+    LintCode.SIDECARS_CONFLICT: About("two Sidecars choose one pod", _WARNING, "SIDE-2", ("IST0110",), ("KIA1003",)),
+    LintCode.SIDECAR_IN_ROOT: About("a Sidecar with a selector in the root namespace", _NOTE, "SIDE-2"),
+    LintCode.SERVICE_WITHOUT_PODS: About(
+        "a Service that chooses no pod that is given", _WARNING, "SVC-1", (), ("KIA0701",)
+    ),
+    LintCode.TARGET_PORT_UNKNOWN: About(
+        "a Service leads to a port that no pod has", _WARNING, "SVC-2", (), ("KIA0701",)
+    ),
+    LintCode.PODS_SHARED: About(
+        "a port of a pod behind Services that read it differently", _NOTE, "CONNECT-5", ("IST0116", "IST0137")
+    ),
 }
 """In the order in which codes are listed."""

@@ -44,7 +44,14 @@ metadata: {name: alias}
 spec: {type: ExternalName, externalName: db.example, ports: [{name: http, port: 80}]}
 ---
 """
-WEB = "  hosts: [web]  # <- protocol-not-http warning spec.hosts[0]\n"
+WEB = "  hosts: [web]\n"
+DB = """\
+apiVersion: v1
+kind: Service
+metadata: {name: db}
+spec: {selector: {app: db}, ports: [{name: tcp-db, port: 5432}]}
+---
+"""
 TO_WEB = "  http: [{route: [{destination: {host: web}}]}]\n"
 
 CASES = {
@@ -897,6 +904,52 @@ spec:
   - pay.bank.svc.cluster.local  # <- virtual-service-ignored warning spec.hosts[1]
 """
     + TO_WEB,
+    "host_unknown: of copies": ROUTES
+    + "spec:\n"
+    + WEB
+    + """\
+  http:
+  - match: [{uri: {prefix: /a}}]
+    route: [{destination: {host: web}}]
+    mirror:
+      host: nobody  # <- host-unknown warning spec.http[0].mirror.host
+  - route: [{destination: {host: web}}]
+    mirrors:
+    - destination:
+        host: web
+        subset: v1  # <- subset-unknown warning spec.http[1].mirrors[0].destination.subset
+        port:
+          number: 81  # <- port-unknown warning spec.http[1].mirrors[0].destination.port.number
+""",
+    "port_unknown: of connections": ROUTES
+    + "spec:\n"
+    + WEB
+    + """\
+  tls:
+  - match: [{sniHosts: [web]}]
+    route:
+    - destination:
+        host: nobody  # <- host-unknown warning spec.tls[0].route[0].destination.host
+  tcp:
+  - route:
+    - destination:
+        host: web
+        port:
+          number: 81  # <- port-unknown warning spec.tcp[0].route[0].destination.port.number
+      weight: 7  # <- weight-ignored warning spec.tcp[0].route[0].weight
+""",
+    "port_unknown: of settings": RULE
+    + """\
+spec:
+  host: web
+  trafficPolicy:
+    portLevelSettings:
+    - port: {number: 80}
+      loadBalancer: {simple: RANDOM}
+    - port:
+        number: 81  # <- port-unknown warning spec.trafficPolicy.portLevelSettings[1].port.number
+      loadBalancer: {simple: RANDOM}
+""",
     "host_taken: not by one that nobody here sees": ROUTES
     + """\
 spec:
@@ -909,8 +962,22 @@ spec:
     + "spec:\n"
     + WEB
     + TO_WEB,
-    "protocol_not_http": ROUTES + "spec:\n" + WEB + TO_WEB,
-    "protocol_not_http: under a wildcard": ROUTES
+    "protocol_not_http": DB
+    + ROUTES
+    + """\
+spec:
+  hosts: [db]  # <- protocol-not-http warning spec.hosts[0]
+"""
+    + TO_WEB,
+    "protocol_not_http: a port that a match names": ROUTES
+    + """\
+spec:
+  hosts: [web]  # <- protocol-not-http warning spec.hosts[0]
+  http: [{match: [{port: 5432}], route: [{destination: {host: web}}]}]
+""",
+    "protocol_not_http: not beside a port that does": ROUTES + "spec:\n" + WEB + TO_WEB,
+    "protocol_not_http: under a wildcard": DB
+    + ROUTES
     + """\
 spec:
   hosts: ["*.default.svc.cluster.local"]  # <- protocol-not-http warning spec.hosts[0]
