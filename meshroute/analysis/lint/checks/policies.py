@@ -209,7 +209,7 @@ def _failover(level: Level, world: World) -> Iterator[Finding]:
         yield found(
             LintCode.FAILOVER_IMPLIED,
             f"with `outlierDetection` clients keep to their own locality, because the mesh's setting is on: "
-            f"{f'subset `{subset}` of ' if subset else ''}`{service.host}` stands in {len(places)} ones"
+            f"{f'subset `{subset}` of ' if subset else ''}`{service.host}` stands in {len(places)} of them"
             + (", and clients of each send the same key elsewhere" if hashes else ""),
             level.at("outlierDetection"),
             level.rule.subject,
