@@ -63,6 +63,10 @@ class Automaton:
         """Whether the text is one of the set. Raises ValueError for a character above U+00FF."""
         return self.accepts[self._state_after(text)]
 
+    def goes_on_from(self, text: str) -> bool:
+        """Whether some text of the set starts so. Raises ValueError for a character above U+00FF."""
+        return self._state_after(text) != self.sink
+
     def _state_after(self, text: str) -> int:
         try:
             read = text.encode("latin-1")
@@ -238,7 +242,7 @@ def complement(one: Automaton) -> Automaton:
 def meets(one: Automaton, other: Automaton, *, most_states: int = MOST_STATES) -> bool:
     """Whether some text is in both sets. Stops at the first one found. Raises TooManyStates."""
     sink, beside = one.sink, other.sink
-    pairs, _ = _joined(one.class_of, other.class_of)
+    pairs = _pairs(one.class_of, other.class_of)
     lefts, rights = zip(*pairs, strict=True)
     pending = [(0, 0)]
     seen = {(0, 0)}
@@ -260,7 +264,9 @@ def _product(one: Automaton, other: Automaton, union: bool, most_states: int) ->
     width = len(other.rows)
     # Past the sink of either nothing is in both; past the heaven of either everything is in one.
     end, beside = (one.heaven, other.heaven) if union else (one.sink, other.sink)
-    pairs, class_of = _joined(one.class_of, other.class_of)
+    pairs = _pairs(one.class_of, other.class_of)
+    numbers = {pair: number for number, pair in enumerate(pairs)}
+    class_of = bytes(map(numbers.__getitem__, zip(one.class_of, other.class_of, strict=True)))
     lefts, rights = zip(*pairs, strict=True)
 
     def row(state: int) -> list[int]:
@@ -286,16 +292,16 @@ def _holds(left: bool, right: bool, union: bool) -> bool:
     return left or right if union else left and right
 
 
-def _joined(one: bytes, other: bytes) -> tuple[list[tuple[int, int]], bytes]:
-    """The classes that tell apart what either tells apart, each as a pair, and the class of each byte."""
-    numbers: dict[tuple[int, int], int] = {}
-    class_of = bytes([numbers.setdefault(pair, len(numbers)) for pair in zip(one, other, strict=True)])
-    return list(numbers), class_of
+def _pairs(one: bytes, other: bytes) -> list[tuple[int, int]]:
+    """The classes that tell apart what either tells apart, each as one of theirs with one of the others."""
+    return list(dict.fromkeys(zip(one, other, strict=True)))
 
 
 def _refuse_many(states: int, most_states: int, classes: int) -> None:
-    if states > most_states or states * classes > _MOST_ENTRIES:
-        raise TooManyStates(f"more than {most_states} states, or more than {_MOST_ENTRIES} transitions")
+    if states > most_states:
+        raise TooManyStates(f"more than {most_states} states")
+    if states * classes > _MOST_ENTRIES:
+        raise TooManyStates(f"more than {_MOST_ENTRIES} transitions")
 
 
 def explored(

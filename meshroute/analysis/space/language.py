@@ -18,12 +18,12 @@ from functools import lru_cache
 from itertools import islice
 from typing import Final, TypeAlias, assert_never
 
-from meshroute.analysis.space import automaton, patterns, stretches
+from meshroute.analysis.space import automaton, stretches
 from meshroute.analysis.space.automaton import MOST_STATES, Automaton
-from meshroute.analysis.space.patterns import ANYTHING, MOST_OF_A_PATTERN
+from meshroute.analysis.space.literals import of_text
+from meshroute.analysis.space.patterns import MOST_OF_A_PATTERN, of_pattern
 from meshroute.analysis.space.stretches import Cuts
 from meshroute.match.re2 import Re2SyntaxError
-from meshroute.match.re2.syntax import Node
 from meshroute.match.template import shape_of
 from meshroute.names import ascii_lower
 from meshroute.table import (
@@ -47,6 +47,8 @@ from meshroute.table import (
 Condition: TypeAlias = TextMatch | PathMatch | QueryValue | CookieValue
 _LEAST: Final = -(2**63)
 _MOST: Final = 2**63 - 1
+# From so many cuts on, only those are made an automaton of that the other set can come near to.
+_FEW: Final = 8
 
 
 class Language:
@@ -81,7 +83,7 @@ class Language:
         _refuse_beyond_bytes(text)
         if _caseless(text, ignore_case):
             return cls(stretches.exact(text))
-        return cls._of_tree(patterns.folded(text))
+        return _of_automaton(of_text(text, ignore_case=True, before=False, after=False))
 
     @classmethod
     def prefix(cls, text: str, ignore_case: bool = False) -> Language:
@@ -89,24 +91,24 @@ class Language:
         _refuse_beyond_bytes(text)
         if _caseless(text, ignore_case):
             return cls(stretches.prefix(text))
-        return cls._of_tree(patterns.row(patterns.folded(text), ANYTHING))
+        return _of_automaton(of_text(text, ignore_case=True, before=False, after=True))
 
     @classmethod
     def suffix(cls, text: str, ignore_case: bool = False) -> Language:
         """The texts that end so."""
         _refuse_beyond_bytes(text)
-        return cls._of_tree(patterns.row(ANYTHING, _spelt(text, ignore_case))) if text else ANY
+        return _of_automaton(of_text(text, ignore_case=ignore_case, before=True, after=False)) if text else ANY
 
     @classmethod
     def contains(cls, text: str, ignore_case: bool = False) -> Language:
         """The texts that have this in them."""
         _refuse_beyond_bytes(text)
-        return cls._of_tree(patterns.row(ANYTHING, _spelt(text, ignore_case), ANYTHING)) if text else ANY
+        return _of_automaton(of_text(text, ignore_case=ignore_case, before=True, after=True)) if text else ANY
 
     @classmethod
     def pattern(cls, regex: str, *, most_states: int = MOST_OF_A_PATTERN) -> Language:
         """The texts that RE2 matches the whole of. Raises Re2SyntaxError for what a proxy refuses, TooManyStates."""
-        return _of_automaton(patterns.of_pattern(regex, most_states=most_states))
+        return _of_automaton(of_pattern(regex, most_states=most_states))
 
     @classmethod
     def of_numbers(cls, start: int, end: int) -> Language:
@@ -153,10 +155,6 @@ class Language:
             waiting = [one.either(other, most_states=most_states) for one, other in pairs] + odd
         return waiting[0] if waiting else NOTHING
 
-    @classmethod
-    def _of_tree(cls, tree: Node) -> Language:
-        return _of_automaton(patterns.of_tree(tree))
-
     def both(self, other: Language, *, most_states: int = MOST_STATES) -> Language:
         """The texts of both. Raises TooManyStates."""
         if self._cuts is not None and other._cuts is not None:
@@ -170,7 +168,8 @@ class Language:
         for few, asked in ((self, other), (other, self)):
             if (texts := few._texts()) is not None:
                 return _of_texts(text for text in texts if text in asked)
-        return _of_automaton(automaton.both(self._plain(), other._plain(), most_states=most_states))
+        one, two = self._plain_for(other, most_states), other._plain_for(self, most_states)
+        return _of_automaton(automaton.both(one, two, most_states=most_states))
 
     def either(self, other: Language, *, most_states: int = MOST_STATES) -> Language:
         """The texts of either. Raises TooManyStates."""
@@ -180,7 +179,8 @@ class Language:
             return self
         if other.is_everything or self.is_empty:
             return other
-        return _of_automaton(automaton.either(self._plain(), other._plain(), most_states=most_states))
+        one, two = self._plain(most_states), other._plain(most_states)
+        return _of_automaton(automaton.either(one, two, most_states=most_states))
 
     def without(self, other: Language, *, most_states: int = MOST_STATES) -> Language:
         """The texts that are not in the other. Raises TooManyStates."""
@@ -192,8 +192,8 @@ class Language:
             return self
         if (texts := self._texts()) is not None:
             return _of_texts(text for text in texts if text not in other)
-        rest = automaton.complement(other._plain())
-        return _of_automaton(automaton.both(self._plain(), rest, most_states=most_states))
+        rest = automaton.complement(other._plain_for(self, most_states))
+        return _of_automaton(automaton.both(self._plain(most_states), rest, most_states=most_states))
 
     def meets(self, other: Language, *, most_states: int = MOST_STATES) -> bool:
         """Whether some text is in both: what `not (self & other).is_empty` says, sooner. Raises TooManyStates."""
@@ -204,7 +204,8 @@ class Language:
         for few, asked in ((self, other), (other, self)):
             if (texts := few._texts()) is not None:
                 return any(text in asked for text in texts)
-        return automaton.meets(self._plain(), other._plain(), most_states=most_states)
+        one, two = self._plain_for(other, most_states), other._plain_for(self, most_states)
+        return automaton.meets(one, two, most_states=most_states)
 
     def within(self, other: Language, *, most_states: int = MOST_STATES) -> bool:
         """Whether every text of this is in the other. Raises TooManyStates."""
@@ -212,7 +213,10 @@ class Language:
             return stretches.within(self._cuts, other._cuts)
         if (texts := self._texts()) is not None:
             return all(text in other for text in texts)
-        return not automaton.meets(self._plain(), automaton.complement(other._plain()), most_states=most_states)
+        if not self.prefix_known.startswith(other.prefix_known) and not self.is_empty:
+            return False
+        rest = automaton.complement(other._plain_for(self, most_states))
+        return not automaton.meets(self._plain(most_states), rest, most_states=most_states)
 
     def __and__(self, other: Language) -> Language:
         return self.both(other)
@@ -281,16 +285,31 @@ class Language:
         """The texts of a set that is plainly finite; None for any other."""
         return None if self._cuts is None else stretches.texts(self._cuts)
 
-    def _plain(self) -> Automaton:
+    def _plain(self, most_states: int = MOST_STATES) -> Automaton:
         """The set as an automaton, made when first needed. Raises TooManyStates."""
         if self._automaton is None:
-            self._automaton = automaton.of_stretches(self._cuts or stretches.NOTHING)
+            self._automaton = automaton.of_stretches(self._cuts or stretches.NOTHING, most_states=most_states)
         return self._automaton
+
+    def _plain_for(self, other: Language, most_states: int) -> Automaton:
+        """An automaton that says of each text of the other set whether it is in this one. Raises TooManyStates."""
+        if self._cuts is None or len(self._cuts) <= _FEW:
+            return self._plain(most_states)
+        near = stretches.intersection(self._cuts, stretches.prefix(other.prefix_known))
+        return automaton.of_stretches(near, most_states=most_states)
 
     def _parts_early(self, other: Language) -> bool:
         """Whether the prefixes alone tell that no text is in both."""
         mine, its = self.prefix_known, other.prefix_known
-        return not (mine.startswith(its) or its.startswith(mine))
+        if mine.startswith(its):
+            return not other._goes_on_from(mine)
+        return not its.startswith(mine) or not self._goes_on_from(its)
+
+    def _goes_on_from(self, text: str) -> bool:
+        """Whether some text of the set starts so."""
+        if self._cuts is not None:
+            return stretches.meets(self._cuts, stretches.prefix(text))
+        return self._plain().goes_on_from(text)
 
     def __repr__(self) -> str:
         size = f"{len(self._plain().rows)} states" if self._cuts is None else f"{len(self._cuts)} cuts"
@@ -359,10 +378,6 @@ def _caseless(text: str, ignore_case: bool) -> bool:
 
 
 _RAISED: Final = {ord(lower): ord(lower) - 32 for lower in "abcdefghijklmnopqrstuvwxyz"}
-
-
-def _spelt(text: str, ignore_case: bool) -> Node:
-    return patterns.folded(text) if ignore_case else patterns.plain(text)
 
 
 def _magnitudes(sign: str, least: int, most: int) -> Language:

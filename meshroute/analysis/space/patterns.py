@@ -1,7 +1,7 @@
-"""Automata of RE2 patterns and of what else is no stretch: texts without case, texts that contain one, numbers.
+"""Automata of RE2 patterns.
 
 Source    subset construction over the machines of meshroute.match.re2; its automaton does the same a byte at a time
-Inputs    trees of meshroute.match.re2; texts in wire form.
+Inputs    patterns in wire form: one character, U+0000 to U+00FF, per byte.
 Exactness full match, every assertion included: the automaton takes what the matcher matches.
 Errors    TooManyStates past the bound on states or on work; Re2SyntaxError where RE2 refuses a pattern.
 """
@@ -14,15 +14,12 @@ from meshroute.analysis.space.automaton import Automaton, TooManyStates, explore
 from meshroute.match.re2 import compile_full, nfa, parse
 from meshroute.match.re2.automaton import holds, kind_at
 from meshroute.match.re2.nfa import ACCEPT, Branch, Machine, Take, Test
-from meshroute.match.re2.syntax import EVERY_BYTE, ByteSet, Concat, Literal, Node, OneOf, Repeat, folded_bits
 
 MOST_OF_A_PATTERN: Final = 4_000
 """How many states one pattern may have: their sets of instructions are what makes determinising costly."""
 _MOST_INSTRUCTIONS: Final = 40_000
 _MOST_VISITED: Final = 1_000_000
 _EDGE: Final = kind_at("", 0)
-
-ANYTHING: Final = Repeat(OneOf(EVERY_BYTE), 0, None, greedy=True)
 
 
 def of_pattern(regex: str, *, most_states: int = MOST_OF_A_PATTERN) -> Automaton:
@@ -31,29 +28,8 @@ def of_pattern(regex: str, *, most_states: int = MOST_OF_A_PATTERN) -> Automaton
     Raises Re2SyntaxError for what the matcher refuses, TooManyStates, ValueError for a character above U+00FF.
     """
     compile_full(regex)
-    return of_tree(parse(regex), most_states=most_states)
-
-
-def folded(text: str) -> Node:
-    """The text, letters in either case. ASCII letters only. Not for the empty text."""
-    each: list[Node] = [OneOf(ByteSet.from_bits(folded_bits(1 << ord(char)))) for char in text]
-    return each[0] if len(each) == 1 else Concat(tuple(each))
-
-
-def plain(text: str) -> Node:
-    """The text. Not for the empty text."""
-    return Literal(text)
-
-
-def row(*parts: Node) -> Node:
-    """The parts one after the other, two or more."""
-    return Concat(parts)
-
-
-def of_tree(root: Node, *, most_states: int = MOST_OF_A_PATTERN) -> Automaton:
-    """The texts that the whole tree matches. Raises TooManyStates."""
     try:
-        machine = nfa.build(root, max_size=_MOST_INSTRUCTIONS)
+        machine = nfa.build(parse(regex), max_size=_MOST_INSTRUCTIONS)
     except nfa.MachineTooLarge as error:
         raise TooManyStates(f"a pattern has {error}") from None
     steps = _Steps(machine)
