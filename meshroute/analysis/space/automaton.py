@@ -279,8 +279,7 @@ def _product(one: Automaton, other: Automaton, union: bool, most_states: int) ->
             for number, besides in zip(lefts, rights, strict=True)
         ]
 
-    start = -1 if end == 0 or beside == 0 else 0
-    rows, states = explored(start, row, most_states=most_states, classes=len(pairs))
+    rows, states = explored(0, row, most_states=most_states, classes=len(pairs))
     accepts = [
         union if state < 0 else _holds(one.accepts[state // width], other.accepts[state % width], union)
         for state in states
@@ -359,13 +358,10 @@ def _blocks(rows: Rows, accepts: Sequence[bool]) -> list[int]:
             pieces: dict[Row, list[int]] = {}
             for state in states:
                 pieces.setdefault(tuple(map(at, rows[state])), []).append(state)
+            # Those that need no look are alike as before, and like none of these: these lead to a number that is new.
             quiet = len(members[number]) - len(states)
-            if quiet:
-                # Those that need no look are all alike: one of them tells which piece is like them.
-                one = next(state for state in members[number] if state not in pending)
-                quiet += len(pieces.pop(tuple(map(at, rows[one])), ()))
             parted = sorted(pieces.values(), key=len)
-            if parted and len(parted[-1]) > quiet:
+            if len(parted[-1]) > quiet:
                 parted.pop()
                 if quiet:
                     parted.append(list(members[number].difference(*pieces.values())))
