@@ -55,7 +55,8 @@ class Language:
     """A set of texts. It does not change; two that are the same set may be two objects: ask `same_as`.
 
     `&`, `|`, `-` and `~` are intersection, union, difference and complement, `<=` is inclusion, `in` asks for one text.
-    The operators raise TooManyStates past MOST_STATES; `both`, `either` and `without` take another bound.
+    The operators raise TooManyStates past MOST_STATES; `both`, `either`, `without` and `within` take another bound.
+    To take many sets from one, take away their `union`: that is one step instead of many.
     """
 
     __slots__ = ("_automaton", "_cuts", "_prefix")
@@ -213,7 +214,7 @@ class Language:
             return stretches.within(self._cuts, other._cuts)
         if (texts := self._texts()) is not None:
             return all(text in other for text in texts)
-        if not self.prefix_known.startswith(other.prefix_known) and not self.is_empty:
+        if not self.prefix_known.startswith(other.prefix_known):
             return False
         rest = automaton.complement(other._plain_for(self, most_states))
         return not automaton.meets(self._plain(most_states), rest, most_states=most_states)
@@ -240,7 +241,7 @@ class Language:
         return stretches.contains(self._cuts, text) if self._cuts is not None else self._plain().takes(text)
 
     def same_as(self, other: Language) -> bool:
-        """Whether both are the same set."""
+        """Whether both are the same set. Raises TooManyStates."""
         if self._cuts is not None and other._cuts is not None:
             return self._cuts == other._cuts
         return self._plain() == other._plain()
@@ -267,11 +268,14 @@ class Language:
 
     def shortest(self) -> str | None:
         """The shortest text of the set, None if it is empty. Of several, letters and digits come before other printable
-        characters, those before the other bytes."""
+        characters, those before the other bytes. Raises TooManyStates for a union of many thousands of prefixes."""
         return next(iter(self.some(1)), None)
 
     def some(self, count: int) -> list[str]:
-        """The `count` shortest texts of the set, fewer if it has fewer, in the order that `shortest` goes by."""
+        """The `count` shortest texts of the set, fewer if it has fewer, in the order that `shortest` goes by.
+
+        Raises TooManyStates as `shortest` does.
+        """
         if (texts := self._texts()) is not None:
             return sorted(texts, key=automaton.readability)[:count]
         if count == 1 and self._cuts and self._cuts == stretches.prefix(self._cuts[0]):
