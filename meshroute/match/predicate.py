@@ -82,9 +82,13 @@ def text_predicate(wanted: TextMatch) -> TextPredicate:
 
 def whole_number(text: str) -> int | None:
     """A signed 64-bit number in decimal; None for any other text."""
-    if not _WHOLE.fullmatch(text):
+    digits = text.lstrip("+-0")
+    # Python reads no number of thousands of digits, zeros before it counted.
+    if not _WHOLE.fullmatch(text) or len(digits) > 19:
         return None
-    number = int(text)
+    number = int(digits or "0")
+    if text.startswith("-"):
+        number = -number
     return number if -(2**63) <= number < 2**63 else None
 
 

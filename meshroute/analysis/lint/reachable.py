@@ -189,6 +189,7 @@ def check_reachable(mesh: Mesh) -> Iterator[Finding]:
     for owner, numbered in _by_rule(rules.blocks.values()):
         for number, blocks in numbered.items():
             dead = [one for one in blocks if one.key in unreached and one.key in rules.hidden]
+            dead = [one for one in dead if not _has_query(one.asked)]  # which is told by itself
             whole = owner.at("spec", "http", number)
             if dead and len(dead) == len(blocks) > 1:
                 told |= {one.at for one in dead}
@@ -321,6 +322,11 @@ def _replayed(mesh: Mesh, viewpoint: Viewpoint, request: Request, draws: Draws, 
     """Whether the engine, asked as a user asks it, leads the request there."""
     rule = mesh.router(viewpoint).decide(request, draws=draws).rule
     return rule is not None and _key_of(rule) == key
+
+
+def _has_query(asked: HTTPMatchRequest | None) -> bool:
+    uri = asked.uri if asked is not None else None
+    return uri is not None and "?" in (uri.exact or uri.prefix or "")
 
 
 def _name(block: _Block, reader: VirtualService) -> str:
