@@ -505,10 +505,15 @@ class Admitted(mr.Mesh):
 
 
 def _table(manifests: str, client: Mapping[str, Any], mesh: Mapping[str, Any] = _NOTHING) -> mr.RoutingTable:
+    return _admitted(manifests, mesh).router(mr.Sidecar(**client)).table
+
+
+def _admitted(manifests: str, mesh: Mapping[str, Any] = _NOTHING) -> Admitted:
+    """The mesh of manifests that the schema takes. Raises ManifestError for others."""
     loaded = load_text(manifests, "inline")
-    if loaded.drafts:
+    if any(one.severity is mr.Severity.ERROR for one in loaded.diagnostics):
         raise mr.ManifestError(loaded.diagnostics)
-    return Admitted(loaded.resources, loaded.diagnostics, config=mesh_of(mesh)).router(mr.Sidecar(**client)).table
+    return Admitted(loaded.resources, loaded.diagnostics, config=mesh_of(mesh))
 
 
 def _cluster(
@@ -530,9 +535,6 @@ def _cluster(
 
 def _linted(manifests: str, codes: Sequence[str]) -> list[dict[str, Any]]:
     """What lint says with these codes: where, about what, and the places that it names beside."""
-    loaded = load_text(manifests, "inline")
-    if loaded.drafts:
-        raise mr.ManifestError(loaded.diagnostics)
     return [
         {
             "code": one.code,
@@ -540,7 +542,7 @@ def _linted(manifests: str, codes: Sequence[str]) -> list[dict[str, Any]]:
             "path": one.at.path,
             "related": [place.path for place in one.related],
         }
-        for one in mr.lint(Admitted(loaded.resources, loaded.diagnostics))
+        for one in mr.lint(_admitted(manifests))
         if one.code in codes
     ]
 

@@ -187,9 +187,9 @@ def check_reachable(mesh: Mesh) -> Iterator[Finding]:
     told: set[SourceRef] = set()
     unreached = rules.unreached()
     for owner, numbered in _by_rule(rules.blocks.values()):
-        for number, blocks in numbered.items():
+        for number, every in numbered.items():
+            blocks = [one for one in every if not _has_query(one.asked)]  # which is told by itself
             dead = [one for one in blocks if one.key in unreached and one.key in rules.hidden]
-            dead = [one for one in dead if not _has_query(one.asked)]  # which is told by itself
             whole = owner.at("spec", "http", number)
             if dead and len(dead) == len(blocks) > 1:
                 told |= {one.at for one in dead}

@@ -200,6 +200,10 @@ class TestTexts:
             assert text not in all_of_them
         assert all_of_them.same_as(Language.of_numbers(-(2**63), 2**63))
         assert Language.of_numbers(2**63, 2**64).is_empty
+
+    def test_thousands_of_digits(self) -> None:
+        """Zeros before a number count for nothing, however many there are; other digits make it too large."""
+        assert (whole_number("-" + "0" * 5_000 + "1"), whole_number("1" * 5_000)) == (-1, None)
         assert Language.of_numbers(-(2**64), -(2**63)).is_empty
         assert Language.of_numbers(0, 2**63) - Language.of_numbers(0, 7) <= Language.of_numbers(7, 2**64)
         assert "0" * 6_000 + "5" in Language.of_numbers(5, 6)
