@@ -16,7 +16,7 @@ from meshroute.analysis.lint.finding import Finding, found
 from meshroute.compile.destination import Effective, hash_policies
 from meshroute.compile.service import Port, Protocol, Reach, RegisteredService
 from meshroute.diagnostics import SourceRef
-from meshroute.manifest.istio import ConsistentHashLB, TrafficPolicy
+from meshroute.manifest.istio import ConsistentHashLB, PortTrafficPolicy, TrafficPolicy
 from meshroute.table import HashPolicy
 
 
@@ -166,13 +166,13 @@ def _place(effective: Effective, subset: str, world: World, port: int | None = N
     chosen = effective.subsets.get(subset)
     policies: list[TrafficPolicy | None] = [chosen.traffic_policy if chosen is not None else None, effective.policy]
     for policy in policies:
-        for level in world.levels:
-            balancer = level.policy.load_balancer
-            hashes = balancer is not None and balancer.consistent_hash is not None
-            entries = policy.port_level_settings if policy is not None else ()
-            whole = level.policy is policy or any(level.policy is one for one in entries if level.port == port)
-            if hashes and whole:
-                return level.at("loadBalancer", "consistentHash")
+        if policy is None:
+            continue
+        entries = [one for one in policy.port_level_settings if one.port is not None and one.port.number == port]
+        settings: list[TrafficPolicy | PortTrafficPolicy] = [*entries, policy]
+        for one in settings:
+            if one.load_balancer is not None and one.load_balancer.consistent_hash is not None:
+                return world.by_policy[id(one)].at("loadBalancer", "consistentHash")
     return effective.rules[0].at("spec")
 
 

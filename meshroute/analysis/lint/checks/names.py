@@ -7,16 +7,17 @@ Inputs    VirtualServices of a mesh. Errors    none: the answer is findings.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 from meshroute.analysis.lint.catalogue import LintCode
-from meshroute.analysis.lint.checks.world import Kind, Sent, World
+from meshroute.analysis.lint.checks.world import Front, Sent, World
 from meshroute.analysis.lint.finding import Finding, found
 from meshroute.compile.check_names import is_claim
-from meshroute.compile.resolve import MESH, is_wild
+from meshroute.compile.delegates import Block
+from meshroute.compile.resolve import MESH, gateway_name, is_wild
 from meshroute.compile.scope import governs_mesh
 from meshroute.diagnostics import FieldPath
-from meshroute.manifest.istio import HTTPMatchRequest, HTTPRoute, TCPRoute, TLSRoute, VirtualService
+from meshroute.manifest.istio import HTTPMatchRequest, HTTPRoute, VirtualService
 from meshroute.names import DEFAULT_PORTS, Host, ascii_lower, is_ip
 
 _FIELDS = ("uri", "scheme", "method", "authority")
@@ -33,8 +34,9 @@ def check_names(world: World) -> Iterator[Finding]:
                 here: FieldPath = ("http", number, "match", index)
                 yield from _asked(one, asked, here)
                 yield from _authority(one, asked, here, world)
-    for sent in world.sent:
-        yield from _port(sent, world)
+        if one.spec.hosts:
+            yield from _ports_of_requests(one, world)
+            yield from _ports_of_connections(one, world)
     yield from _claims(world)
 
 
@@ -61,7 +63,8 @@ def _hosts(one: VirtualService, world: World) -> Iterator[Finding]:
         elif alone and not host.endswith(f".svc.{world.config.domain}"):
             yield found(
                 LintCode.HOST_NOT_REGISTERED,
-                f"no given service has the host `{host}`: sidecars follow these rules on port 80 only",
+                f"no given service has the host `{host}`: sidecars follow these rules on port 80 only, and listen "
+                "there only for services that they know",
                 at,
                 one.subject,
                 help="a ServiceEntry for the host has them followed on its ports, if there is none that was not given",
@@ -100,7 +103,7 @@ def _authority(one: VirtualService, asked: HTTPMatchRequest, here: FieldPath, wo
     text = asked.authority.exact if asked.authority is not None else None
     if not text:
         return
-    ports = {asked.port: ""} if asked.port else world.ports(one, "http")
+    ports = frozenset((asked.port,)) if asked.port else world.ports(one, "http")
     usual = set(DEFAULT_PORTS.values())
     name, colon, number = text.rpartition(":")
     at = one.at("spec", *here, "authority", "exact")
@@ -112,7 +115,7 @@ def _authority(one: VirtualService, asked: HTTPMatchRequest, here: FieldPath, wo
             one.subject,
             help=f"ask for the name alone:\nauthority: {{exact: {name}}}",
         )
-    elif (not colon or text.endswith("]")) and ports and not usual & ports.keys():
+    elif (not colon or text.endswith("]")) and ports and not usual & ports:
         port = min(ports)
         yield found(
             LintCode.AUTHORITY_PORT,
@@ -186,38 +189,75 @@ def _slashes(one: VirtualService, rule: HTTPRoute, number: int) -> Iterator[Find
         return
 
 
-def _port(sent: Sent, world: World) -> Iterator[Finding]:
-    """A destination without a port, where the port of the listener leads nowhere."""
-    if sent.port is not None or sent.service is None or not sent.service.ports:
+def _ports_of_requests(root: VirtualService, world: World) -> Iterator[Finding]:
+    """Destinations without a port, where the port of the listener leads nowhere: rule by rule, up to the one that takes
+    everything that is left on a port."""
+    rules = list(world.delegates.rules(root))
+    for front in world.fronts(root, "http"):
+        for rule in rules:
+            blocks = [one for one in rule.blocks if _holds(one, front)]
+            if not blocks:
+                continue
+            paths: list[FieldPath] = [
+                (*rule.path, "route", index, "destination") for index in range(len(rule.written.route))
+            ]
+            if rule.mirrored_by is rule.owner:  # else they are the root's, and told with its own rules
+                paths += [(*rule.path, "mirror")]
+                paths += [(*rule.path, "mirrors", index, "destination") for index in range(len(rule.written.mirrors))]
+            for path in paths:
+                one = world.sent_at.get((rule.owner.subject, path))
+                if one is not None:
+                    yield from _port(one, front, world)
+            if any(asked is None or _ends(asked) for asked, _, _ in blocks):
+                break
+
+
+def _holds(block: Block, front: Front) -> bool:
+    asked, owner, _ = block
+    if asked is None:
+        return True
+    named = {gateway_name(one, owner.namespace) for one in asked.gateways}
+    return asked.port in (0, front.port) and (not named or front.gateway in named)
+
+
+def _ends(asked: HTTPMatchRequest) -> bool:
+    """Whether nothing is left behind a match, for any client."""
+    if asked.source_labels or asked.source_namespace:
+        return False
+    everything = asked.uri is not None and (asked.uri.prefix == "/" or asked.uri.regex == ".*")
+    return not _says(asked.model_copy(update={"uri": None}) if everything else asked)
+
+
+def _ports_of_connections(root: VirtualService, world: World) -> Iterator[Finding]:
+    """The same for connections. Rules that ask for ports or Gateways are left alone."""
+    for one in world.sent_of.get(root.subject, ()):
+        if one.kind == "http":
+            continue
+        matches = (root.spec.tls if one.kind == "tls" else root.spec.tcp)[one.number].match
+        first = one.kind == "tls" or one.number == 0
+        if first and not any(asked.port or asked.gateways for asked in matches):
+            for front in world.fronts(root, one.kind):
+                yield from _port(one, front, world)
+
+
+def _port(sent: Sent, front: Front, world: World) -> Iterator[Finding]:
+    if sent.port is not None or sent.service is None or sent.service is not world.known.services.get(sent.host):
         return
     numbers = [port.number for port in sent.service.ports]
-    taken = world.ports(sent.owner, sent.kind)
-    asked = _asked_ports(sent.owner, sent.kind, sent.number)
-    lost = sorted(
-        number
-        for number, who in taken.items()
-        if number not in numbers and (not asked or number in asked) and not (len(numbers) == 1 and "Gateway" in who)
+    only = len(numbers) == 1 and front.gateway != MESH  # then a Gateway means that one
+    if not numbers or front.port in numbers or only:
+        return
+    whose = "copies" if sent.copies else "requests" if sent.kind == "http" else "connections"
+    ends = "go nowhere" if sent.copies else "fail with 503 NC" if sent.kind == "http" else "are closed"
+    yield found(
+        LintCode.DESTINATION_PORT_MISSING,
+        f"without a port, the one that {whose} came on is meant: those on port {front.port} of {front.whose} {ends}, "
+        f"because `{sent.service.host}` has no such port",
+        sent.at("host"),
+        sent.owner.subject,
+        help=f"say which one:\ndestination:\n  host: {sent.destination.host}\n  port: {{number: {numbers[0]}}}",
+        related=(sent.service.at,),
     )
-    if lost:
-        ends = "fail with 503 NC" if sent.kind == "http" else "are closed"
-        whose = "copies" if sent.copies else "requests" if sent.kind == "http" else "connections"
-        yield found(
-            LintCode.DESTINATION_PORT_MISSING,
-            f"without a port, the one that {whose} came on is meant: those on port {lost[0]} of {taken[lost[0]]} "
-            f"{'go nowhere' if sent.copies else ends}, because `{sent.service.host}` has no such port",
-            sent.at("host"),
-            sent.owner.subject,
-            help=f"say which one:\ndestination:\n  host: {sent.destination.host}\n  port: {{number: {numbers[0]}}}",
-            related=(sent.service.at,),
-        )
-
-
-def _asked_ports(owner: VirtualService, kind: Kind, number: int) -> frozenset[int]:
-    """The ports that a rule is for; empty for all."""
-    rules: Mapping[Kind, Sequence[HTTPRoute | TLSRoute | TCPRoute]]
-    rules = {"http": owner.spec.http, "tls": owner.spec.tls, "tcp": owner.spec.tcp}
-    ports = frozenset(asked.port for asked in rules[kind][number].match)
-    return frozenset() if 0 in ports else ports
 
 
 def _claims(world: World) -> Iterator[Finding]:

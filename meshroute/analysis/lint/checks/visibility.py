@@ -67,18 +67,16 @@ def _followed(rule: DestinationRule, host: Host, owner: str, world: World) -> li
     to."""
     clients = dict.fromkeys((rule.namespace, *rule.spec.export_to, *sorted(world.inhabited)))
     seen = (one for client in clients for one in world.rules.candidates(client, host, owner))
-    return [one for one in seen if rule in one.rules]
+    return [one for one in seen if any(folded is rule for folded in one.rules)]
 
 
 def _folded(rule: DestinationRule, world: World) -> Iterator[Finding]:
     """What is lost where several rules of a namespace have one host."""
     host = world.full(rule, rule.spec.host)
-    others = [
-        one
-        for one in world.destination_rules
-        if one is not rule and one.namespace == rule.namespace and world.full(one, one.spec.host) == host
-    ]
-    if not others or rule.spec.workload_selector is not None:
+    if (
+        sum(one.namespace == rule.namespace for one in world.rules_for[host]) < 2
+        or rule.spec.workload_selector is not None
+    ):
         return
     services = world.known.covered(host)
     followed = [one for owner in {one.namespace for one in services} for one in _followed(rule, host, owner, world)]
@@ -159,15 +157,15 @@ def _outranked(rule: DestinationRule, world: World) -> Iterator[Finding]:
     if not is_wild(host) or rule.spec.workload_selector is not None:
         return
     for service in world.covered(rule):
-        for other in world.destination_rules:
-            exact = world.full(other, other.spec.host) == service.host and not other.spec.workload_selector
-            if not exact or other is rule:
+        for other in world.rules_for.get(service.host, ()):
+            if other.spec.workload_selector is not None:
                 continue
             if other.namespace == rule.namespace:
                 yield from _not_inherited(rule, other)
             elif rule.namespace != world.config.root_namespace:
                 followed = world.rules.candidates(rule.namespace, service.host, service.namespace)
-                if other.namespace == service.namespace and any(rule in one.rules for one in followed):
+                follows = any(folded is rule for one in followed for folded in one.rules)
+                if other.namespace == service.namespace and follows:
                     yield found(
                         LintCode.DESTINATION_RULE_OUTRANKED,
                         f"for `{service.host}` clients in `{rule.namespace}` follow this rule, of their own namespace, "

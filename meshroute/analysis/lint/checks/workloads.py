@@ -2,8 +2,8 @@
 
 Source    spec/gateway.md GW-1, spec/sidecar.md SIDE-2, spec/destination.md DR-12, spec/kubernetes.md SVC-1, SVC-2;
           istio/istio: pkg/config/analysis/analyzers/{gateway,sidecar,deployment}; kiali/kiali: business/checkers
-Inputs    what is given of a mesh, which may be a part of it. Exactness: where pods have the keys of a selector with
-          other values it is a warning that it chooses none; where nothing like it is given, a note.
+Inputs    what is given of a mesh, which may be a part of it. Exactness: where a selector hardly misses a pod it
+          is a warning that it chooses none; where nothing like it is given, a note.
 Errors    none: the answer is findings.
 """
 
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from meshroute.analysis.lint.catalogue import LintCode
 from meshroute.analysis.lint.checks.world import World, as_note
 from meshroute.analysis.lint.finding import Finding, found
+from meshroute.compile.pods import Workload
 from meshroute.compile.registry import SERVICE_NAME_LABEL, protocol_of, target_port
 from meshroute.compile.resolve import age, is_subset_of
 from meshroute.diagnostics import FieldPath
@@ -43,18 +44,16 @@ def _nobody(
     namespace: str | None,
     world: World,
 ) -> Iterator[Finding]:
-    chosen, nearly, some = world.selects(labels, namespace)
-    if chosen or not some:
+    if world.pods(labels, namespace) or not world.pods({}, namespace):
         return
+    nearly = world.nearly(labels, namespace)
     where = f"in namespace `{namespace}` " if namespace is not None else ""
     finding = found(
         LintCode.SELECTOR_CHOOSES_NOBODY,
         f"no pod that is given {where}has the labels {_text(labels)}: this {one.kind} is for nobody",
         one.at("spec", *path),
         one.subject,
-        help="there are pods with " + _others(labels, namespace, world)
-        if nearly
-        else "if there are such pods, load them too",
+        help=_meant(labels, nearly),
     )
     yield finding if nearly else as_note(finding)
 
@@ -63,22 +62,17 @@ def _text(labels: Mapping[str, str]) -> str:
     return ", ".join(f"`{key}: {value}`" for key, value in sorted(labels.items()))
 
 
-def _others(labels: Mapping[str, str], namespace: str | None, world: World) -> str:
-    """What pods have under the keys of a selector."""
-    found = {
-        _text({key: one.labels[key] for key in labels})
-        for one in world.registry.workloads
-        if namespace in (None, one.namespace) and labels.keys() <= one.labels.keys()
-    }
-    return "; ".join(sorted(found)[:3])
+def _meant(labels: Mapping[str, str], nearly: Workload | None) -> str:
+    if nearly is None:
+        return "if there are such pods, load them too"
+    return f"pod `{nearly.full_name}` has {_text({key: nearly.labels[key] for key in labels})}"
 
 
 def _gateway(gateway: Gateway, world: World) -> Iterator[Finding]:
     selector = gateway.spec.selector
-    pods = [one for one in world.registry.workloads if selector and is_subset_of(selector, one.labels)]
+    pods = world.pods(selector) if selector else []
     if not pods:
-        nearly = world.selects(selector)[1]
-        if selector and (nearly or gateway.namespace in world.inhabited):
+        if selector and (world.nearly(selector) or gateway.namespace in world.inhabited):
             yield from _nobody(gateway, selector, ("selector",), None, world)
         return
     leading = [
@@ -118,13 +112,7 @@ def _sidecars(world: World) -> Iterator[Finding]:
                 help="leave the selector out, or put the Sidecar beside the pods that it is for",
             )
         for older, other in before:
-            shared = [
-                pod
-                for pod in world.registry.workloads
-                if pod.namespace == one.namespace
-                and is_subset_of(labels, pod.labels)
-                and is_subset_of(other, pod.labels)
-            ]
+            shared = [pod for pod in world.pods(labels, one.namespace) if is_subset_of(other, pod.labels)]
             if older.namespace == one.namespace and (shared or labels == other):
                 who = f"pod `{shared[0].full_name}`" if shared else "whoever is chosen by both"
                 yield found(
@@ -151,11 +139,7 @@ def _services(world: World) -> Iterator[Finding]:
         selector = service.spec.selector
         if not selector or service.spec.type is ServiceType.EXTERNAL_NAME:
             continue
-        pods = [
-            one
-            for one in world.registry.workloads
-            if one.namespace == service.namespace and is_subset_of(selector, one.labels)
-        ]
+        pods = world.pods(selector, service.namespace)
         for number, port in enumerate(service.spec.ports):
             if port.protocol != "TCP":
                 continue
@@ -174,17 +158,15 @@ def _services(world: World) -> Iterator[Finding]:
                     behind.setdefault((pod.full_name, target), []).append((service, port))
         if pods or (service.namespace, service.name) in sliced or service.namespace in entered:
             continue
-        chosen, nearly, some = world.selects(selector, service.namespace)
-        if some and not chosen:
+        if service.namespace in world.inhabited:
+            nearly = world.nearly(selector, service.namespace)
             finding = found(
                 LintCode.SERVICE_WITHOUT_PODS,
                 f"no pod that is given in namespace `{service.namespace}` has the labels {_text(selector)}: requests "
                 "to this Service fail with 503 UH",
                 service.at("spec", "selector"),
                 service.subject,
-                help="there are pods with " + _others(selector, service.namespace, world)
-                if nearly
-                else "if there are such pods, load them too",
+                help=_meant(selector, nearly),
             )
             yield finding if nearly else as_note(finding)
     yield from _shared(behind)

@@ -17,13 +17,14 @@ from meshroute.compile.delegates import Delegates
 from meshroute.compile.destination import DestinationRules, Effective
 from meshroute.compile.gateway import Bound, proxy_of
 from meshroute.compile.known import Known
+from meshroute.compile.pods import Workload
 from meshroute.compile.resolve import MESH, gateway_name, is_subset_of, names_for_namespace, overlaps, resolve
 from meshroute.compile.resolve import visibility as visible
 from meshroute.compile.routes import port_number
 from meshroute.compile.scope import governs_mesh
 from meshroute.compile.service import Protocol, Reach, RegisteredService
 from meshroute.compile.viewpoint import Gateway as AtTheEdge
-from meshroute.diagnostics import FieldPath, Severity, SourceRef
+from meshroute.diagnostics import FieldPath, Severity, SourceRef, nearest
 from meshroute.manifest import Resource
 from meshroute.manifest.istio import Destination, DestinationRule, PortTrafficPolicy, TrafficPolicy, VirtualService
 from meshroute.manifest.istio_gateway import Gateway
@@ -60,6 +61,15 @@ class Sent(msgspec.Struct, frozen=True):
     def at(self, *path: str | int) -> SourceRef:
         """The place of a field of the destination."""
         return self.owner.at("spec", *self.path, *path)
+
+
+class Front(msgspec.Struct, frozen=True):
+    """A port on which proxies look at rules: those of a Gateway, by `namespace/name`, or sidecars (`mesh`); and whose
+    it is, in words."""
+
+    gateway: str
+    port: int
+    whose: str
 
 
 class Level(msgspec.Struct, frozen=True):
@@ -141,7 +151,17 @@ class World:
     @cached_property
     def sent(self) -> tuple[Sent, ...]:
         """Every destination of every rule, mirrors among them."""
-        return tuple(one for owner in self.virtual_services for one in self._sent(owner))
+        return tuple(one for some in self.sent_of.values() for one in some)
+
+    @cached_property
+    def sent_of(self) -> Mapping[str, tuple[Sent, ...]]:
+        """The destinations of each VirtualService."""
+        return {owner.subject: tuple(self._sent(owner)) for owner in self.virtual_services}
+
+    @cached_property
+    def sent_at(self) -> Mapping[tuple[str, FieldPath], Sent]:
+        """The destination at each place."""
+        return {(one.owner.subject, one.path): one for one in self.sent}
 
     def _sent(self, owner: VirtualService) -> Iterator[Sent]:
         def one(kind: Kind, number: int, path: FieldPath, destination: Destination, copies: bool = False) -> Sent:
@@ -223,23 +243,27 @@ class World:
 
     def home(self, gateway: Gateway) -> str:
         """The namespace in which the proxies of a Gateway run."""
-        name = f"{gateway.namespace}/{gateway.name}"
-        return proxy_of(self.registry, list(self.gateways.values()), AtTheEdge(name)).namespace
+        return self._homes[f"{gateway.namespace}/{gateway.name}"]
 
-    def ports(self, rules: VirtualService, kind: Kind) -> dict[int, str]:
-        """The ports on which rules certainly apply to requests, or to connections, each with who has it. Of sidecars
-        only the ports of services that the hosts name."""
-        found: dict[int, str] = {}
-        for head in self.heads(rules):
-            if governs_mesh(head):
-                for service in self.governed(head):
-                    for port in service.ports:
-                        if speaks(port.protocol, kind):
-                            found.setdefault(port.number, f"`{service.host}`")
-            for bound in self.serving(head):
-                if takes(bound, kind):
-                    found.setdefault(bound.server.port.number, f"Gateway `{bound.name}`")
-        return found
+    @cached_property
+    def _homes(self) -> Mapping[str, str]:
+        gateways = list(self.gateways.values())
+        return {name: proxy_of(self.registry, gateways, AtTheEdge(name)).namespace for name in self.gateways}
+
+    def fronts(self, head: VirtualService, kind: Kind) -> Iterator[Front]:
+        """Where rules of a kind are certainly looked at. Of sidecars only the ports of services that the hosts name."""
+        if governs_mesh(head):
+            for service in self.governed(head):
+                for port in service.ports:
+                    if speaks(port.protocol, kind):
+                        yield Front(MESH, port.number, f"`{service.host}`")
+        for bound in self.serving(head):
+            if takes(bound, kind):
+                yield Front(bound.name, bound.server.port.number, f"Gateway `{bound.name}`")
+
+    def ports(self, rules: VirtualService, kind: Kind) -> frozenset[int]:
+        """The ports on which rules are certainly looked at."""
+        return frozenset(one.port for head in self.heads(rules) for one in self.fronts(head, kind))
 
     # DestinationRules
 
@@ -257,15 +281,38 @@ class World:
         service = self.known.services.get(host)
         return self.rules.effective(client, host, service.namespace if service is not None else client)
 
+    @cached_property
+    def by_policy(self) -> Mapping[int, Level]:
+        """The level of each traffic policy, by its identity."""
+        return {id(one.policy): one for one in self.levels}
+
+    @cached_property
+    def rules_for(self) -> Mapping[Host, tuple[DestinationRule, ...]]:
+        """The DestinationRules that name each host."""
+        found: dict[Host, list[DestinationRule]] = {}
+        for one in self.destination_rules:
+            found.setdefault(self.full(one, one.spec.host), []).append(one)
+        return {host: tuple(some) for host, some in found.items()}
+
     # Workloads
 
-    def selects(self, labels: Mapping[str, str], namespace: str | None = None) -> tuple[bool, bool, bool]:
-        """Whether labels choose a pod, in one namespace or anywhere; whether some pod has all their keys, with other
-        values; and whether there are pods at all."""
-        here = [one for one in self.registry.workloads if namespace in (None, one.namespace)]
-        chosen = any(is_subset_of(labels, one.labels) for one in here)
-        nearly = any(labels.keys() <= one.labels.keys() for one in here)
-        return chosen, nearly and not chosen, bool(here)
+    @cached_property
+    def _by_namespace(self) -> Mapping[str | None, tuple[Workload, ...]]:
+        found: dict[str | None, list[Workload]] = {}
+        for one in self.registry.workloads:
+            found.setdefault(one.namespace, []).append(one)
+        return {None: self.registry.workloads, **{name: tuple(some) for name, some in found.items()}}
+
+    def pods(self, labels: Mapping[str, str], namespace: str | None = None) -> list[Workload]:
+        """The pods that labels choose, in one namespace or anywhere."""
+        return [one for one in self._by_namespace.get(namespace, ()) if is_subset_of(labels, one.labels)]
+
+    def nearly(self, labels: Mapping[str, str], namespace: str | None = None) -> Workload | None:
+        """A pod that labels hardly miss: each value is its own, but for a slip of the pen."""
+        for one in self._by_namespace.get(namespace, ()):
+            if all(nearest(value, (one.labels.get(key, ""),)) for key, value in labels.items()):
+                return one
+        return None
 
 
 def speaks(protocol: Protocol, kind: Kind) -> bool:

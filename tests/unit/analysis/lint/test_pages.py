@@ -6,44 +6,14 @@ but for notes of other codes; of the mended one there is neither a warning nor a
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pytest
 
 import meshroute as mr
-from meshroute.analysis.lint import CATALOGUE, Finding
-from meshroute.analysis.lint.finding import of_diagnostic
+from meshroute.analysis.lint import CATALOGUE
+from tests.unit.analysis.lint.marks import PAGES, REACHABILITY, block, findings, marked
 
-PAGES = {path.stem: path.read_text("utf-8") for path in sorted((Path(__file__).parents[4] / "docs/lint").glob("*.md"))}
 ABOUT_TEXT = tuple(mr.Code)[: tuple(mr.Code).index(mr.Code.REGEX_INVALID)]
 """Codes about the text of manifests and its repairs, which docs/diagnostics.md explains."""
-REACHABILITY = ("rule-", "prefix-", "fault-")
-"""How codes begin that tell which rules requests reach."""
-BLOCK = r"^```yaml {}\n(.*?)^```"
-
-
-def block(page: str, info: str) -> str:
-    """The one block of a page with an info string."""
-    (text,) = re.findall(BLOCK.format(info), PAGES[page], re.MULTILINE | re.DOTALL)
-    return str(text)
-
-
-def findings(text: str) -> list[Finding]:
-    """Everything that is found in manifests, also in those that are refused."""
-    try:
-        return list(mr.lint(mr.loads(text)))
-    except mr.ManifestError as error:
-        return [of_diagnostic(one) for one in error.diagnostics]
-
-
-def marked(text: str) -> list[str]:
-    """The lines and codes that comments tell."""
-    return [
-        f"{number} {code}"
-        for number, line in enumerate(text.splitlines(), 1)
-        for code in line.partition("# <- ")[2].split()
-    ]
 
 
 def test_every_code_has_a_page_and_every_page_a_code() -> None:
@@ -58,7 +28,7 @@ def test_what_is_broken_is_found_where_it_is_marked(page: str) -> None:
     """Every error and warning, and the page's own code; the code is among them."""
     text = block(page, "broken")
     found = [one for one in findings(text) if one.severity is not mr.Severity.NOTE or one.code == page]
-    assert sorted(f"{one.at.line} {one.code}" for one in found) == sorted(marked(text))
+    assert sorted(f"{one.at.line} {one.code}" for one in found) == marked(text)
     assert page in {one.code for one in found}
 
 
