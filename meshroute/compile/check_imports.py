@@ -80,6 +80,10 @@ def check_sidecars(
                 owner, slash, host = written.partition("/")
                 if not slash or "/" in host or not host:
                     yield wording.import_invalid(sidecar, written, at)
-                elif not owner.startswith("~") and not (known.hosts.overlaps(host) or governed.overlaps(host)):
+                elif (
+                    not owner.startswith("~")
+                    and host != "*"
+                    and not (known.hosts.overlaps(host) or governed.overlaps(host))
+                ):
                     meant = None if is_wild(host) else known.nearest(host)
                     yield wording.host_unknown(sidecar.subject, host, meant, at, "nothing is imported by it")

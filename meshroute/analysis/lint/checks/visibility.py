@@ -124,10 +124,12 @@ def _elsewhere(rule: DestinationRule, world: World) -> Iterator[Finding]:
     help = f"put it into the namespace of the service:\nmetadata: {{name: {rule.name}, namespace: {owner}}}"
     related = tuple(one.at for one in world.covered(rule)[:1])
     if exported:
+        at_home = {"*", ".", rule.namespace} & set(rule.spec.export_to)
+        who = f"clients outside `{rule.namespace}` do not follow" if at_home else "nobody follows"
         yield found(
             LintCode.DESTINATION_RULE_NOT_FOLLOWED,
-            f"clients outside `{rule.namespace}` do not follow this rule, whatever `exportTo` says: they look into "
-            "their own namespace, the service's, and the root namespace",
+            f"{who} this rule, whatever `exportTo` says: clients look into their own namespace, the service's, and the "
+            "root namespace",
             rule.at("spec", "exportTo"),
             rule.subject,
             help=help,
