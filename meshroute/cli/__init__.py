@@ -1,6 +1,6 @@
 """The command line: arguments, files, printing. Everything else is the library's.
 
-Errors    exit status 2 for unusable input, with a reason on standard error; 0 otherwise.
+Errors    exit status 2 for unusable input, with a reason on standard error; 1 where lint finds something; 0 otherwise.
 """
 
 from __future__ import annotations

@@ -5,18 +5,31 @@ Errors    every input that cannot be used ends with exit status 2 and says what 
 
 from __future__ import annotations
 
-import json as jsonlib
 import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated
 
 import msgspec
 import typer
 
 import meshroute as mr
 from meshroute.cli import hints, show
+from meshroute.cli.common import (
+    Json,
+    Lenient,
+    Namespace,
+    Notes,
+    Paths,
+    Registry,
+    Repair,
+    config,
+    load,
+    print_json,
+    refuse,
+)
+from meshroute.cli.lint import lint
 from meshroute.compile.viewpoint import PathNormalization
 from meshroute.diagnostics import Diagnostic, to_builtins
 from meshroute.draws import is_draw
@@ -46,9 +59,6 @@ Header = Annotated[
     typer.Option(
         "--header", "-H", metavar="'NAME: VALUE'", help="A header line; as often as needed.", show_default=False
     ),
-]
-Namespace = Annotated[
-    str, typer.Option("--namespace", "-n", help="For objects that name no namespace, as `kubectl apply -n`.")
 ]
 From = Annotated[
     str,
@@ -114,21 +124,6 @@ StateFile = Annotated[
         show_default=False,
     ),
 ]
-Repair = Annotated[bool, typer.Option("--repair", help="Read known slips as they were meant, and say so.")]
-Lenient = Annotated[
-    bool, typer.Option("--lenient", help="Drop unknown fields with a warning instead of refusing them.")
-]
-Registry = Annotated[bool, typer.Option("--registry-only", help="Answer hosts that nobody registered with 502.")]
-Paths = Annotated[
-    PathNormalization,
-    typer.Option(
-        "--path-normalization",
-        case_sensitive=False,
-        help="How much the mesh puts paths in order before it compares them; DEFAULT is BASE.",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
-Notes = Annotated[bool, typer.Option("--notes", help="Show notes too, not only warnings.")]
 Count = Annotated[
     int,
     typer.Option(
@@ -181,14 +176,14 @@ def decide(
     """
     paths, ask = _paths_and_ask(where, method, header, source_ip)
     proxy = _viewpoint(namespace, from_, label, locality, node, gateway, waypoint)
-    mesh = _load(paths, namespace, repair, lenient, _config(registry_only, path_normalization), json)
+    mesh = load(paths, namespace, repair, lenient, config(registry_only, path_normalization), json)
     router, before = _router(mesh, proxy), _state(state)
     if count == 1:
         decision = router.decide(ask.request(0), before, _draws(seed, draw or ()))
         _print(mesh, proxy, ask.request(0), decision, notes, json)
         return
     if draw:
-        _refuse("--draw pins one request, and --count sends many")
+        refuse("--draw pins one request, and --count sends many")
     session = mr.Session(router, seed, before)
     counts: Counter[show.Line] = Counter()
     for number in range(count):
@@ -224,7 +219,7 @@ def explain(
     """Say where a request goes, and every step that leads there."""
     paths, ask = _paths_and_ask(where, method, header, source_ip)
     proxy = _viewpoint(namespace, from_, label, locality, node, gateway, waypoint)
-    mesh = _load(paths, namespace, repair, lenient, _config(registry_only, path_normalization), json)
+    mesh = load(paths, namespace, repair, lenient, config(registry_only, path_normalization), json)
     router = _router(mesh, proxy)
     decision = router.explain(ask.request(0), _state(state), _draws(seed, draw or ()))
     _print(mesh, proxy, ask.request(0), decision, notes, json)
@@ -266,16 +261,16 @@ def connect(
     """
     paths, connection = _paths_and_connection(where, sni, source_ip)
     proxy = _viewpoint(namespace, from_, label, locality, node, gateway, waypoint)
-    mesh = _load(paths, namespace, repair, lenient, _config(registry_only, PathNormalization.DEFAULT), json)
+    mesh = load(paths, namespace, repair, lenient, config(registry_only, PathNormalization.DEFAULT), json)
     router = _router(mesh, proxy)
     before, draws = _state(state), _draws(seed, draw or ())
     try:
         connected = router.connect(connection, before, draws, explain=True)
     except ValueError as error:
-        _refuse(str(error))
+        refuse(str(error))
     if json:
         said = [to_builtins(one) for one in mesh.diagnostics]
-        _print_json({"connected": connected.to_builtins(), "diagnostics": said})
+        print_json({"connected": connected.to_builtins(), "diagnostics": said})
         return
     show.print_diagnostics(show.console(stderr=True), mesh.diagnostics, notes=notes)
     if connected.cluster in hints.NOBODY:
@@ -308,14 +303,14 @@ def shares(
     """Say with what exact probability a request goes where."""
     paths, ask = _paths_and_ask(where, method, header, source_ip)
     proxy = _viewpoint(namespace, from_, label, locality, node, gateway, waypoint)
-    mesh = _load(paths, namespace, repair, lenient, _config(registry_only, path_normalization), json)
+    mesh = load(paths, namespace, repair, lenient, config(registry_only, path_normalization), json)
     router = _router(mesh, proxy)
     try:
         answer = router.shares(ask.request(0), _state(state), horizon="long-run" if long_run else "next")
     except mr.InexactError as error:
-        _refuse(str(error))
+        refuse(str(error))
     if json:
-        _print_json({"shares": answer.to_builtins(), "diagnostics": [to_builtins(one) for one in mesh.diagnostics]})
+        print_json({"shares": answer.to_builtins(), "diagnostics": [to_builtins(one) for one in mesh.diagnostics]})
         return
     show.print_diagnostics(show.console(stderr=True), mesh.diagnostics, notes=notes)
     if any(cluster in hints.NOBODY for cluster in answer.by_cluster):
@@ -353,7 +348,7 @@ def moved(
     Example: meshroute moved now/ scaled/ --host nginx-service
     """
     proxy = _viewpoint(namespace, from_, label, locality, node, gateway, waypoint)
-    meshes = [_load([path], namespace, repair, lenient, mr.MeshConfig(), json) for path in (before, after)]
+    meshes = [load([path], namespace, repair, lenient, mr.MeshConfig(), json) for path in (before, after)]
     routers = [_router(mesh, proxy) for mesh in meshes]
     try:
         clusters = [
@@ -362,13 +357,16 @@ def moved(
         ]
         answer = mr.moved(*clusters, locality=routers[0].table.locality)
     except mr.MovedError as error:
-        _refuse(str(error))
+        refuse(str(error))
     if json:
-        _print_json(answer.to_builtins())
+        print_json(answer.to_builtins())
         return
     for mesh in meshes:
         show.print_diagnostics(show.console(stderr=True), mesh.diagnostics, notes=notes)
     show.print_moved(show.console(), clusters[0].name, answer)
+
+
+app.command()(lint)
 
 
 class _Ask:
@@ -390,19 +388,14 @@ class _Ask:
                 url = self._url.replace("{n}", str(number))
                 self._same = mr.Request.of(self._method, url, headers, source_ip=self._source_ip)
             except mr.RequestError as error:
-                _refuse(str(error))
+                refuse(str(error))
         return self._same
-
-
-def _refuse(reason: str) -> NoReturn:
-    show.console(stderr=True).print(f"meshroute: {reason}", markup=False, soft_wrap=True)
-    raise typer.Exit(2)
 
 
 def _name_and_value(text: str, mark: str, option: str, form: str) -> tuple[str, str]:
     name, found, value = text.partition(mark)
     if not found or not name.strip():
-        _refuse(f"{option} takes {form}, got `{text}`")
+        refuse(f"{option} takes {form}, got `{text}`")
     return name.strip(), value.strip(" \t")
 
 
@@ -413,9 +406,9 @@ def _paths_and_ask(
     urls = [one for one in where if "://" in one]
     paths = [one for one in where if "://" not in one]
     if len(urls) != 1:
-        _refuse(f"give one URL, such as http://nginx-service/v2; got {len(urls) or 'none'}")
+        refuse(f"give one URL, such as http://nginx-service/v2; got {len(urls) or 'none'}")
     if not paths:
-        _refuse("give at least one file or folder with manifests")
+        refuse("give at least one file or folder with manifests")
     ask = _Ask(method, urls[0], headers or (), source_ip)
     ask.request(0)
     return paths, ask
@@ -426,16 +419,16 @@ def _paths_and_connection(where: Sequence[str], sni: str, source_ip: str) -> tup
     ends = [one for one in where if re.fullmatch(r".+:[0-9]+", one)]
     paths = [one for one in where if one not in ends]
     if len(ends) != 1:
-        _refuse(f"give one HOST:PORT, such as orders-db:3306; got {len(ends) or 'none'}")
+        refuse(f"give one HOST:PORT, such as orders-db:3306; got {len(ends) or 'none'}")
     if not paths:
-        _refuse("give at least one file or folder with manifests")
+        refuse("give at least one file or folder with manifests")
     host, _, port = ends[0].rpartition(":")
     address = host.removeprefix("[").removesuffix("]")
     name, ip = ("", address) if is_ip(address) else (host, "")
     try:
         return paths, mr.Connection(int(port), name, ip, sni, source_ip)
     except mr.RequestError as error:
-        _refuse(str(error))
+        refuse(str(error))
 
 
 def _viewpoint(
@@ -449,7 +442,7 @@ def _viewpoint(
 ) -> Viewpoint:
     """The proxy that is asked. What a client says of its pod, a proxy at the edge and a waypoint have no use for."""
     if locality.count("/") > 2:
-        _refuse(f"--locality takes REGION/ZONE/SUBZONE, got `{locality}`")
+        refuse(f"--locality takes REGION/ZONE/SUBZONE, got `{locality}`")
     if not gateway and not waypoint:
         pairs = dict(_name_and_value(one, "=", "--label", "KEY=VALUE") for one in labels or ())
         return mr.Sidecar(from_ or namespace, pairs, locality, node)
@@ -457,12 +450,12 @@ def _viewpoint(
     others = (("--waypoint", waypoint if gateway else ""), ("--from", from_), ("--label", labels), ("--node", node))
     for other, said in others:
         if said:
-            _refuse(
+            refuse(
                 f"{option} and {other} do not go together: one proxy is asked, and only a sidecar has a client's pod"
             )
     parts = name.split("/")
     if len(parts) > 2 or not all(parts):
-        _refuse(f"{option} takes NAMESPACE/NAME, got `{name}`")
+        refuse(f"{option} takes NAMESPACE/NAME, got `{name}`")
     full = name if len(parts) == 2 else f"{namespace}/{name}"
     return mr.Gateway(full, locality=locality) if gateway else mr.Waypoint(full, locality)
 
@@ -472,15 +465,11 @@ def _router(mesh: mr.Mesh, proxy: Viewpoint) -> mr.Router:
     try:
         router = mesh.router(proxy)
     except ValueError as error:
-        _refuse(str(error))
+        refuse(str(error))
     if isinstance(proxy, mr.Waypoint) and not router.table.listeners:
         known = "the label `istio.io/use-waypoint` of Services and Namespaces says whose it is"
-        _refuse(f"no port of any service has the waypoint `{proxy.full_name}`; {known}")
+        refuse(f"no port of any service has the waypoint `{proxy.full_name}`; {known}")
     return router
-
-
-def _config(registry_only: bool, paths: PathNormalization) -> mr.MeshConfig:
-    return mr.MeshConfig(outbound="REGISTRY_ONLY" if registry_only else "ALLOW_ANY", paths=paths)
 
 
 def _draws(seed: int, given: Sequence[str]) -> mr.Draws:
@@ -488,14 +477,14 @@ def _draws(seed: int, given: Sequence[str]) -> mr.Draws:
     for one in given:
         name, value = _name_and_value(one, "=", "--draw", "NAME=NUMBER")
         if not value.isdecimal():
-            _refuse(f"--draw takes NAME=NUMBER, got `{one}`")
+            refuse(f"--draw takes NAME=NUMBER, got `{one}`")
         if not is_draw(name):
-            _refuse(f"--draw: nothing is drawn by the name `{name}`; names are {DRAWS}")
+            refuse(f"--draw: nothing is drawn by the name `{name}`; names are {DRAWS}")
         numbers[name] = int(value)
     try:
         return mr.Draws.of(seed, given=numbers)
     except ValueError as error:
-        _refuse(str(error))
+        refuse(str(error))
 
 
 def _state(path: Path | None) -> mr.State:
@@ -505,30 +494,15 @@ def _state(path: Path | None) -> mr.State:
     try:
         return msgspec.json.decode(path.read_bytes(), type=mr.State)
     except OSError as error:
-        _refuse(f"--state {path}: {error.strerror}")
+        refuse(f"--state {path}: {error.strerror}")
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        _refuse(f"--state {path}: {error}")
-
-
-def _load(
-    paths: Sequence[str], namespace: str, repair: bool, lenient: bool, config: mr.MeshConfig, json: bool
-) -> mr.Mesh:
-    try:
-        return mr.load(*paths, namespace=namespace, strict=not lenient, repair=repair, config=config)
-    except mr.ManifestError as error:
-        if json:
-            _print_json({"diagnostics": [to_builtins(one) for one in error.diagnostics]})
-        else:
-            to = show.console(stderr=True)
-            show.print_diagnostics(to, error.diagnostics, notes=False)
-            to.print(f"\nmeshroute: {str(error).splitlines()[0]}", markup=False)
-        raise typer.Exit(2) from None
+        refuse(f"--state {path}: {error}")
 
 
 def _print(mesh: mr.Mesh, proxy: Viewpoint, asked: mr.Request, decision: mr.Decision, notes: bool, json: bool) -> None:
     if json:
         said = [to_builtins(one) for one in mesh.diagnostics]
-        _print_json({"decision": decision.to_builtins(), "diagnostics": said})
+        print_json({"decision": decision.to_builtins(), "diagnostics": said})
         return
     show.print_diagnostics(show.console(stderr=True), mesh.diagnostics, notes=notes)
     if decision.cluster in hints.NOBODY or decision.route in hints.NOBODY:
@@ -548,13 +522,9 @@ def _print_counts(counts: Counter[show.Line], diagnostics: Sequence[Diagnostic],
             {"rule": rule, "subset": subset, "to": to, "requests": requests}
             for (rule, subset, to), requests in sorted(counts.items())
         ]
-        _print_json(
+        print_json(
             {"counts": rows, "requests": counts.total(), "diagnostics": [to_builtins(one) for one in diagnostics]}
         )
         return
     show.print_diagnostics(show.console(stderr=True), diagnostics, notes=notes)
     show.print_counts(show.console(), counts)
-
-
-def _print_json(values: dict[str, Any]) -> None:
-    print(jsonlib.dumps(values, indent=2, ensure_ascii=False))

@@ -5,6 +5,7 @@ Inputs    values of the library. Errors    none.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -27,6 +28,9 @@ from meshroute.trace import Step
 BAR_WIDTH: Final = 24
 PIPED_WIDTH: Final = 200
 """Columns where nobody's terminal says how many: wide enough that a pod's name is never cut."""
+
+PAGE_WIDTH: Final = 80
+"""Columns of a page of findings, where nobody's terminal says how many."""
 
 COLOURS: Final = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 
@@ -52,6 +56,27 @@ def print_diagnostics(to: Console, diagnostics: Sequence[Diagnostic], *, notes: 
     hidden = 0 if notes else sum(one.severity is Severity.NOTE for one in diagnostics)
     if hidden:
         to.print(f"[dim]{hidden} note{'s' if hidden > 1 else ''} not shown: --notes shows them[/]", soft_wrap=True)
+
+
+def width() -> int:
+    """Columns of a page of findings: those of the terminal."""
+    return Console().width if sys.stdout.isatty() else PAGE_WIDTH
+
+
+_LABEL: Final = re.compile(r"(  )((error|warning|note)\[[a-z0-9-]+\])(: .*)")
+_GUTTER: Final = re.compile(r"( *\d* \| )( *\^+)")
+
+
+def print_findings(to: Console, page: str) -> None:
+    """A page of findings, in colour where there is any."""
+    for line in page.splitlines():
+        if label := _LABEL.fullmatch(line):
+            colour = COLOURS[Severity(label[3])]
+            to.print(f"{label[1]}[{colour}]{escape(label[2])}[/]{escape(label[4])}", soft_wrap=True)
+        elif under := _GUTTER.fullmatch(line):
+            to.print(f"[dim]{under[1]}[/][bold red]{under[2]}[/]", soft_wrap=True)
+        else:
+            to.print(line, markup=False, soft_wrap=True)
 
 
 def print_decision(to: Console, decision: Decision, asked: Request) -> None:

@@ -77,6 +77,9 @@ class LintCode(StrEnum):
     SERVICE_WITHOUT_PODS = "service-without-pods"
     TARGET_PORT_UNKNOWN = "target-port-unknown"
     PODS_SHARED = "pods-shared"
+    # what is said about findings themselves
+    SUPPRESSION_UNUSABLE = "suppression-unusable"
+    SUPPRESSION_UNUSED = "suppression-unused"
 
 
 class About(msgspec.Struct, frozen=True):
@@ -243,5 +246,8 @@ CATALOGUE: Final[Mapping[Code | LintCode, About]] = {
     LintCode.PODS_SHARED: About(
         "a port of a pod behind Services that read it differently", _NOTE, "CONNECT-5", ("IST0116", "IST0137")
     ),
+    # what is said about findings themselves
+    LintCode.SUPPRESSION_UNUSABLE: About("a suppression that cannot be read, or says no reason", _WARNING),
+    LintCode.SUPPRESSION_UNUSED: About("a suppression that suppresses nothing", _NOTE),
 }
 """In the order in which codes are listed."""

@@ -40,3 +40,19 @@ spec:
     assert (finding.code, finding.clause) == (mr.Code.HOST_UNKNOWN, "DECIDE-2")
     assert (finding.at, finding.subject, finding.message) == (said.at, said.subject, said.message)
     assert (finding.help, finding.related, finding.witness) == (said.help, said.related, None)
+
+
+def row(code: mr.Code | mr.LintCode) -> str:
+    """The line of a code in the index: linked where it has a page, or a heading among the diagnostics."""
+    about = CATALOGUE[code]
+    own = (SPEC.parent / "docs/lint" / f"{code}.md").exists()
+    target = f"lint/{code}.md" if own else f"diagnostics.md#{code}" if isinstance(code, mr.Code) else ""
+    name = f"[{code}]({target})" if target else str(code)
+    return f"| {name} | {about.severity} | {about.title} | {' '.join((*about.istio, *about.kiali))} |"
+
+
+def test_the_index_in_the_documentation_is_the_catalogue() -> None:
+    """In its order, each with what it usually weighs."""
+    page = (SPEC.parent / "docs/lint.md").read_text("utf-8")
+    _, _, table = page.partition("| --- | --- | --- | --- |\n")
+    assert table == "".join(f"{row(code)}\n" for code in CATALOGUE)
