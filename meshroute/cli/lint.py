@@ -15,6 +15,7 @@ import typer
 import meshroute as mr
 from meshroute.analysis.lint.finding import in_order, of_diagnostic
 from meshroute.analysis.lint.report import (
+    Typed,
     as_github,
     as_json,
     as_junit,
@@ -143,20 +144,20 @@ def lint(
         text = write_baseline(now)
         _write(write, text)
         sifted = Sifted((), sifted.suppressed, in_order(now))
-    given = _given(paths, namespace, repair, lenient, mesh_config)
+    typed = Typed(tuple(_given(paths, namespace, repair, lenient, mesh_config)), namespace)
     texts = _texts(files_of([*sifted.findings, *(one.finding for one in sifted.suppressed)]))
     match format:
         case Format.TEXT:
             width = show.width() if output is None else show.PAGE_WIDTH
-            text = as_text(sifted, texts, notes=notes, width=width, given=given, namespace=namespace)
+            text = as_text(sifted, texts, notes=notes, width=width, typed=typed)
         case Format.JSON:
-            text = as_json(sifted)
+            text = as_json(sifted, typed=typed)
         case Format.SARIF:
-            text = as_sarif(sifted, texts, pages=pages)
+            text = as_sarif(sifted, texts, pages=pages, typed=typed)
         case Format.JUNIT:
-            text = as_junit(sifted, fail_on=fail_on)
+            text = as_junit(sifted, fail_on=fail_on, typed=typed)
         case Format.GITHUB:
-            text = as_github(sifted)
+            text = as_github(sifted, typed=typed)
     if output is not None:
         _write(output, text)
     elif format is Format.TEXT:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import meshroute as mr
 from meshroute.analysis.lint import CATALOGUE, Finding, Witness, lint
 from meshroute.analysis.lint.finding import in_order, of_diagnostic
-from meshroute.analysis.lint.report import replay
+from meshroute.analysis.lint.report import Typed, replay
 from meshroute.cli import lint as command
 from meshroute.cli.app import app
 
@@ -384,7 +384,7 @@ BOOKSHOP = str(ROOT / "docs/examples/bookshop")
 )
 def test_a_command_decides_as_its_witness_does(witness: Witness) -> None:
     """To the last field, whatever the shell has to be kept from reading."""
-    typed = replay(witness, [BOOKSHOP])
+    typed = replay(witness, Typed((BOOKSHOP,)))
     assert typed is not None
     result = CliRunner().invoke(app, [*shlex.split(typed)[1:], "--json"], prog_name="meshroute")
     decision = mr.load(BOOKSHOP).router(witness.viewpoint).decide(witness.request)

@@ -9,12 +9,13 @@ from meshroute.analysis.lint.report.github import as_github
 from meshroute.analysis.lint.report.json_report import as_json
 from meshroute.analysis.lint.report.junit import as_junit
 from meshroute.analysis.lint.report.listing import codes_as_json, codes_as_text
-from meshroute.analysis.lint.report.replay import replay
+from meshroute.analysis.lint.report.replay import Typed, replay
 from meshroute.analysis.lint.report.sarif import as_sarif
 from meshroute.analysis.lint.report.text import as_text, summary
 from meshroute.analysis.lint.report.understanding import understanding_as_json, understanding_as_text
 
 __all__ = [
+    "Typed",
     "as_github",
     "as_json",
     "as_junit",

@@ -66,20 +66,22 @@ class Shown(msgspec.Struct, frozen=True):
 def shown(line: str, column: int, width: int) -> Shown:
     """A line as a terminal shows it, its word at a column (from 1) in sight."""
     start = min(max(column - 1, 0), len(line))
-    end = start + _length(line, start)
-    cells = [(_plain(char), columns(char)) for char in line]
-    first, used = 0, 0
-    if sum(size for _, size in cells[:end]) > width - 1:
+    end = min(start + _length(line, start), start + width)
+    # A manifest in JSON can be one line of megabytes: only what could be in sight is looked at.
+    before = [columns(char) for char in line[max(0, start - width) : start]]
+    word = sum(columns(char) for char in line[start:end])
+    first = start - len(before)
+    if first or sum(before) + word > width - 1:
         # Some of what is before the word helps to read it.
-        first, before = start, 0
-        while first and before + cells[first - 1][1] <= width // 4:
+        kept, first = 0, start
+        while before and kept + before[-1] <= width // 4:
+            kept += before.pop()
             first -= 1
-            before += cells[first][1]
     text, used = ("…", 1) if first else ("", 0)
     at = length = 0
-    for number in range(first, len(cells)):
-        char, size = cells[number]
-        if used + size > width - (number < len(cells) - 1):
+    for number in range(first, min(len(line), first + 2 * width)):
+        char, size = _plain(line[number]), columns(line[number])
+        if used + size > width - (number < len(line) - 1):
             text += "…"
             break
         if number == start:
@@ -88,9 +90,7 @@ def shown(line: str, column: int, width: int) -> Shown:
             length += size
         text += char
         used += size
-    if start >= len(cells):
-        at = used
-    return Shown(text, at, max(length, 1))
+    return Shown(text, used if start >= len(line) else at, max(length, 1))
 
 
 def excerpt(sources: Sources, at: SourceRef, width: int) -> list[str]:

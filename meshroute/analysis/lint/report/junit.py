@@ -14,14 +14,16 @@ from typing import Final
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from meshroute.analysis.lint.finding import Finding
+from meshroute.analysis.lint.report.replay import NOTHING, Typed, shown_by
 from meshroute.analysis.lint.sifted import Sifted, Suppression, weighs
 from meshroute.diagnostics import Severity
 
 _NO_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def as_junit(sifted: Sifted, *, fail_on: Severity = Severity.WARNING) -> str:
-    """One `testsuites`. `fail_on` is the lightest severity that is a failure."""
+def as_junit(sifted: Sifted, *, fail_on: Severity = Severity.WARNING, typed: Typed = NOTHING) -> str:
+    """One `testsuites`. `fail_on` is the lightest severity that is a failure; `typed` is what commands name manifests
+    by."""
     told: list[tuple[Finding, Suppression | None]] = [(one, None) for one in sifted.findings]
     told += [(one.finding, one.by) for one in sifted.suppressed]
     by_file: dict[str, list[tuple[Finding, Suppression | None]]] = {}
@@ -33,7 +35,7 @@ def as_junit(sifted: Sifted, *, fail_on: Severity = Severity.WARNING) -> str:
         suite = SubElement(root, "testsuite", name=_clean(file or "(built in Python)"))
         _counted(suite, inside, fail_on)
         for one, by in inside:
-            _case(suite, one, by, fail_on)
+            _case(suite, one, by, fail_on, typed)
     indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(root, encoding="unicode") + "\n"
 
@@ -45,7 +47,7 @@ def _counted(element: Element, told: list[tuple[Finding, Suppression | None]], f
         element.set(name, str(number))
 
 
-def _case(suite: Element, one: Finding, by: Suppression | None, fail_on: Severity) -> None:
+def _case(suite: Element, one: Finding, by: Suppression | None, fail_on: Severity, typed: Typed) -> None:
     about = one.subject or one.at.file or "manifests"
     # Build servers follow a case from run to run by its name, so lines are no part of it where a path says enough.
     name = f"{one.code} {one.at.path or one.at}"
@@ -58,6 +60,8 @@ def _case(suite: Element, one: Finding, by: Suppression | None, fail_on: Severit
     lines += [f"see: {place}" for place in one.related]
     if one.clause:
         lines.append(f"clause: {one.clause}")
+    if one.witness is not None:
+        lines.append(f"shown by: {shown_by(one.witness, typed)}")
     if by is not None:
         SubElement(case, "skipped", message=_clean(by.reason)).text = _clean("\n".join(lines))
     elif weighs(one.severity, fail_on):

@@ -8,7 +8,7 @@ Errors    none.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -21,21 +21,34 @@ from meshroute.request import Request, RequestError, host_of
 _PLAIN: Final = Sidecar()
 
 
-def replay(witness: Witness, given: Sequence[str], namespace: str = DEFAULT_NAMESPACE) -> str | None:
-    """The command that asks for the witness's request from its viewpoint; None where no options can say it.
+class Typed(msgspec.Struct, frozen=True):
+    """How the manifests were named on a command line: paths and loading options, as `meshroute decide` takes them, and
+    what they say of `--namespace`. Without words no command can be told."""
 
-    `given` are the paths and the loading options, as they were typed; `namespace` is what they say of `--namespace`.
-    """
-    viewpoint = _viewpoint(witness.viewpoint, namespace)
+    words: tuple[str, ...] = ()
+    namespace: str = DEFAULT_NAMESPACE
+
+
+NOTHING: Final = Typed()
+
+
+def replay(witness: Witness, typed: Typed) -> str | None:
+    """The command that asks for the witness's request from its viewpoint; None where no options can say it."""
+    viewpoint = _viewpoint(witness.viewpoint, typed.namespace)
     request = _request(witness.request)
-    if viewpoint is None or request is None:
+    if not typed.words or viewpoint is None or request is None:
         return None
-    command = shlex.join(["meshroute", "decide", *given, *request, *viewpoint])
+    command = shlex.join(["meshroute", "decide", *typed.words, *request, *viewpoint])
     return command if command.isprintable() else None
 
 
+def shown_by(witness: Witness, typed: Typed) -> str:
+    """The command, or the witness in words where there is none."""
+    return replay(witness, typed) or described(witness)
+
+
 def described(witness: Witness) -> str:
-    """The witness in words, where no command can say it."""
+    """The witness in words."""
     request = witness.request
     headers = "".join(f", {name}: {unwire(value)}" for name, value in request.headers)
     return f"{request.method} {request.url}{headers}, seen by {_who(witness.viewpoint)}"
@@ -100,10 +113,12 @@ def _urls(request: Request) -> Iterator[tuple[str, str]]:
     yield f"{request.scheme}://{bare}:{request.port}{marked}", authority
 
 
-def witness_values(witness: Witness) -> dict[str, object]:
-    """A witness as plain JSON values; what of the request follows from the rest of it is left out."""
+def witness_values(witness: Witness, typed: Typed) -> dict[str, object]:
+    """A witness as plain JSON values, and its command, null without one; what of the request follows from the rest of
+    it is left out."""
     request = witness.request
     return {
+        "command": replay(witness, typed),
         "viewpoint": {"kind": type(witness.viewpoint).__name__, **msgspec.to_builtins(witness.viewpoint)},
         "request": {
             "method": request.method,

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from meshroute.analysis.lint.catalogue import CATALOGUE
 from meshroute.analysis.lint.finding import AnyCode, Finding
 from meshroute.analysis.lint.report.excerpt import Sources
-from meshroute.analysis.lint.report.replay import witness_values
+from meshroute.analysis.lint.report.replay import NOTHING, Typed, shown_by, witness_values
 from meshroute.analysis.lint.sifted import Sifted, Suppression
 from meshroute.analysis.lint.suppress.baseline import fingerprint
 from meshroute.diagnostics import SourceRef
@@ -30,8 +30,9 @@ FINGERPRINT: Final = "meshroute/v1"
 _NOTHING: Final[Mapping[str, str]] = {}
 
 
-def as_sarif(sifted: Sifted, sources: Mapping[str, str] = _NOTHING, *, pages: str = "") -> str:
-    """One run. `pages` is the address of the folder that the pages of codes are in, such as `https://…/docs/lint/`."""
+def as_sarif(sifted: Sifted, sources: Mapping[str, str] = _NOTHING, *, pages: str = "", typed: Typed = NOTHING) -> str:
+    """One run. `pages` is the address of the folder that the pages of codes are in, such as `https://…/docs/lint/`;
+    `typed` is what commands name the manifests by."""
     numbers = {code: number for number, code in enumerate(CATALOGUE)}
     texts = Sources(sources)
     told: list[tuple[Finding, Suppression | None]] = [(one, None) for one in sifted.findings]
@@ -45,7 +46,7 @@ def as_sarif(sifted: Sifted, sources: Mapping[str, str] = _NOTHING, *, pages: st
             }
         },
         "columnKind": "unicodeCodePoints",
-        "results": [_result(one, by, numbers[one.code], texts) for one, by in told],
+        "results": [_result(one, by, numbers[one.code], texts, typed) for one, by in told],
         "properties": {"inBaseline": len(sifted.baselined), "goneFromBaseline": len(sifted.gone)},
     }
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False) + "\n"
@@ -76,14 +77,17 @@ def _rule(code: AnyCode, pages: str) -> dict[str, Any]:
     return rule
 
 
-def _result(one: Finding, by: Suppression | None, number: int, sources: Sources) -> dict[str, Any]:
-    text = f"{one.message} ({one.subject})" if one.subject else one.message
+def _result(one: Finding, by: Suppression | None, number: int, sources: Sources, typed: Typed) -> dict[str, Any]:
+    lines = [f"{one.message} ({one.subject})" if one.subject else one.message]
+    lines += one.help.splitlines()
+    if one.witness is not None:
+        lines.append(f"Shown by: {shown_by(one.witness, typed)}")
     result: dict[str, Any] = {
         "ruleId": str(one.code),
         "ruleIndex": number,
         "kind": "fail",
         "level": str(one.severity),
-        "message": {"text": f"{text}\n{one.help}" if one.help else text},
+        "message": {"text": "\n".join(lines)},
         "locations": [_location(one.at, one.subject, sources)],
         "partialFingerprints": {FINGERPRINT: fingerprint(one)},
         "properties": {"path": one.at.path, "subject": one.subject, "clause": one.clause},
@@ -93,7 +97,7 @@ def _result(one: Finding, by: Suppression | None, number: int, sources: Sources)
             {"id": number, **_location(at, "", sources)} for number, at in enumerate(one.related, start=1)
         ]
     if one.witness is not None:
-        result["properties"]["witness"] = witness_values(one.witness)
+        result["properties"]["witness"] = witness_values(one.witness, typed)
     # An empty list says that suppressions were looked at, which readers ask for once any result has one.
     result["suppressions"] = [] if by is None else [_suppression(by, sources)]
     return result

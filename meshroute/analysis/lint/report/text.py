@@ -8,16 +8,15 @@ Errors    none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from textwrap import wrap
 from typing import Final
 
 from meshroute.analysis.lint.finding import Finding
 from meshroute.analysis.lint.report.excerpt import Sources, excerpt, plain_line
-from meshroute.analysis.lint.report.replay import described, replay
+from meshroute.analysis.lint.report.replay import NOTHING, Typed, described, replay
 from meshroute.analysis.lint.sifted import Sifted
 from meshroute.diagnostics import Severity, SourceRef
-from meshroute.names import DEFAULT_NAMESPACE
 
 WIDTH: Final = 80
 _NOTHING: Final[Mapping[str, str]] = {}
@@ -29,15 +28,14 @@ def as_text(
     *,
     notes: bool = False,
     width: int = WIDTH,
-    given: Sequence[str] = (),
-    namespace: str = DEFAULT_NAMESPACE,
+    typed: Typed = NOTHING,
 ) -> str:
     """Every finding with its lines, its help, its clause and the command that shows it, and a summary at the end.
 
-    `sources` are the texts of files, by their names in findings; `notes` shows notes too; `given` and `namespace` are
-    what `replay` takes: without `given`, witnesses are told in words.
+    `sources` are the texts of files, by their names in findings; `notes` shows notes too; `typed` is what commands name
+    the manifests by: without it, witnesses are told in words.
     """
-    page = _Page(Sources(sources), width, given, namespace)
+    page = _Page(Sources(sources), width, typed)
     groups: dict[str, dict[str, list[Finding]]] = {}
     for one in sifted.findings:
         if notes or one.severity is not Severity.NOTE:
@@ -80,8 +78,8 @@ def _many(number: int, word: str) -> str:
 class _Page:
     """What all findings of a page have in common."""
 
-    def __init__(self, sources: Sources, width: int, given: Sequence[str], namespace: str) -> None:
-        self.sources, self.width, self.given, self.namespace = sources, max(width, 40), given, namespace
+    def __init__(self, sources: Sources, width: int, typed: Typed) -> None:
+        self.sources, self.width, self.typed = sources, max(width, 40), typed
 
     def finding(self, one: Finding) -> Iterator[str]:
         yield from self.folded(f"  {one.severity}[{one.code}]: ", one.message, "    ")
@@ -93,7 +91,7 @@ class _Page:
         if one.clause:
             yield f"    clause: {one.clause}"
         if one.witness is not None:
-            command = replay(one.witness, self.given, self.namespace) if self.given else None
+            command = replay(one.witness, self.typed)
             if command is None:
                 yield from self.folded("    shown by: ", described(one.witness), "              ")
             else:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import re
 import shlex
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import meshroute as mr
 from meshroute.analysis.lint import CATALOGUE, Finding, Witness
 from meshroute.analysis.lint.report import (
+    Typed,
     as_github,
     as_json,
     as_junit,
@@ -80,8 +85,7 @@ class TestText:
 
     def test_a_page(self) -> None:
         """Everything at once, on 80 columns; the command is left whole."""
-        given = ["shop/a b.yaml", "--namespace", "shop"]
-        page = as_text(ALL, SOURCES, given=given, namespace="shop")
+        page = as_text(ALL, SOURCES, typed=Typed(("shop/a b.yaml", "--namespace", "shop"), "shop"))
         assert page == (
             "shop/a b.yaml\n"
             "VirtualService shop/front\n"
@@ -190,6 +194,29 @@ class TestExcerpt:
             assert self.under(line, at, 50) == line[at - 1 : at + 3]
             assert "…" in excerpt(Sources({"f": line}), mr.SourceRef("f", 1, at), 50)[0]
 
+    @given(
+        st.text(st.characters(min_codepoint=32, max_codepoint=0x3100, exclude_categories=["Cs"]), min_size=1),
+        st.integers(0, 200),
+        st.integers(40, 120),
+    )
+    def test_carets_stand_under_the_word_whatever_the_line(self, line: str, start: int, width: int) -> None:
+        """Counted in columns of a terminal: what is over the first caret is the word's first character."""
+        start = min(start, len(line) - 1)
+        cut = shown(line, start + 1, width)
+        assert sum(map(columns, cut.text)) <= width
+        assert cut.text.isprintable()
+        at, number = 0, 0
+        while at < cut.start or (columns(cut.text[number]) == 0 and columns(line[start]) > 0):
+            at += columns(cut.text[number])
+            number += 1
+        assert at == cut.start
+        assert cut.text[number] == (line[start] if line[start].isprintable() else "·")
+
+    def test_a_line_of_megabytes_is_cut_like_any_other(self) -> None:
+        line = '{"a": ' + '{"key": "value"}, ' * 500_000
+        assert self.under(line, 7 + 18 * 400_000 + 1) == '"key"'
+        assert self.under('"' + "x" * 5_000_000 + '": 1', 1).startswith('"xxx')
+
     def test_wide_characters_take_two_columns(self) -> None:
         """Carets count columns of the terminal, not characters."""
         cut = shown("茶: {x: 1}", 5, 40)
@@ -211,7 +238,7 @@ class TestReplay:
     """A witness as a command."""
 
     def asked(self, witness: Witness) -> list[str]:
-        command = replay(witness, ["m"])
+        command = replay(witness, Typed(("m",)))
         assert command is not None
         program, verb, path, *rest = shlex.split(command)
         assert (program, verb, path) == ("meshroute", "decide", "m")
@@ -275,8 +302,18 @@ class TestReplay:
     )
     def test_what_no_option_can_say_is_no_command(self, witness: Witness) -> None:
         """And is told in words instead."""
-        assert replay(witness, ["m"]) is None
-        assert "shown by: GET http://web/" in as_text(Sifted((moved(SHADOWED, witness),)), given=["m"])
+        assert replay(witness, Typed(("m",))) is None
+        assert "shown by: GET http://web/" in as_text(Sifted((moved(SHADOWED, witness),)), typed=Typed(("m",)))
+
+
+@pytest.mark.parametrize("write", [as_json, as_sarif, as_junit, as_github])
+def test_every_format_has_the_command(write: Callable[..., str]) -> None:
+    """Or the words that stand for it."""
+    told = html.unescape(write(Sifted((SHADOWED,)), typed=Typed(("m.yaml",))))
+    assert "meshroute decide m.yaml 'http://web/a?b=c&d' --header 'cookie: x=1; y' --from shop" in told
+    in_words = html.unescape(write(Sifted((SHADOWED,))))
+    assert "meshroute decide" not in in_words
+    assert "http://web/a?b=c&d" in in_words
 
 
 def moved(finding: Finding, witness: Witness) -> Finding:
