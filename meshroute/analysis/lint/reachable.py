@@ -26,7 +26,7 @@ from meshroute.draws import Draws
 from meshroute.manifest.istio import HTTPMatchRequest, VirtualService
 from meshroute.mesh import Mesh
 from meshroute.request import Request
-from meshroute.table import Listener, Route, RuleRef, VirtualHost
+from meshroute.table import Listener, RuleRef, VirtualHost
 
 Key: TypeAlias = tuple[str, str, str]
 """Namespace and name of a VirtualService, and the path of a rule or match in it."""
@@ -125,29 +125,28 @@ class Rules:
             if verdict is None:
                 if reach is None:
                     reach = Reach(routes, _authority(one.host), one.port, one.scheme)
-                verdict = known[number] = reach.verdict(number)
-            self._note(key, verdict, one, keys, routes, number)
+                verdict = reach.verdict(number)
+                # Who is an exception from the later one, and takes nothing else, stands there rightly.
+                if (
+                    isinstance(verdict, Reached)
+                    and verdict.past is not None
+                    and not reach.swallows(number, verdict.past)
+                ):
+                    verdict = Reached(verdict.request, verdict.draws)
+                known[number] = verdict
+            self._note(key, verdict, one, keys)
         self._leave_out(one, keys)
 
-    def _note(
-        self, key: Key, verdict: Verdict, one: _Host, keys: Sequence[Key | None], routes: Sequence[Route], number: int
-    ) -> None:
+    def _note(self, key: Key, verdict: Verdict, one: _Host, keys: Sequence[Key | None]) -> None:
         match verdict:
             case Reached(request, draws, past):
                 before = keys[past] if past is not None else None
-                if past is not None and (before is None or before == key or not self._takes_more(routes, number, past)):
-                    before = None
-                self.shown[key] = _Shown(one.place.viewpoint, request, draws, before)
+                self.shown[key] = _Shown(one.place.viewpoint, request, draws, before if before != key else None)
             case Hidden(by):
                 names = tuple(dict.fromkeys(other for index in by if (other := keys[index]) is not None))
                 self.hidden.setdefault(key, {})[names] = None
             case _:
                 self.undecided[key] = verdict.reason
-
-    @staticmethod
-    def _takes_more(routes: Sequence[Route], number: int, past: int) -> bool:
-        """Whether the earlier route is no exception from the later one: it takes what that does not ask for."""
-        return Reach(routes, "", 0).swallows(number, past)
 
     def _leave_out(self, one: _Host, keys: Sequence[Key | None]) -> None:
         """The blocks behind one that takes everything: no proxy is told of them."""
