@@ -112,12 +112,14 @@ def _entries(world: World) -> Iterator[Finding]:
     for entry in sorted(world.entries, key=age):
         for number, port in enumerate(entry.spec.ports):
             speaks = entry_protocol(port)
-            if speaks in (Protocol.TCP, Protocol.REDIS) and port.protocol.lower() != "udp" and not entry.spec.addresses:
+            unread = speaks in (Protocol.TCP, Protocol.REDIS, Protocol.UNKNOWN)
+            what = "whatever is not HTTP" if speaks is Protocol.UNKNOWN else "everything"
+            if unread and port.protocol.lower() != "udp" and not entry.spec.addresses:
                 yield found(
                     LintCode.ENTRY_ADDRESSES_MISSING,
-                    f"without `addresses` proxies cannot tell connections for this host from others: everything "
-                    f"on port {port.number} that no service has by its address goes there, unless proxies answer "
-                    "DNS for workloads and make up addresses",
+                    f"without `addresses` proxies cannot tell connections for this host from others: {what} on port "
+                    f"{port.number} that no service has by its address goes there, unless proxies answer DNS for "
+                    "workloads and make up addresses",
                     entry.at("spec", "ports", number),
                     entry.subject,
                     help="give the entry addresses that clients connect to:\naddresses: [240.240.0.1]",

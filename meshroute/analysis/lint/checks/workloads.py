@@ -81,9 +81,11 @@ def _gateway(gateway: Gateway, world: World) -> Iterator[Finding]:
         if one.spec.selector
         and any(pod.namespace == one.namespace and is_subset_of(one.spec.selector, pod.labels) for pod in pods)
     ]
-    ports = {port.port for one in leading for port in one.spec.ports}
+    ports = {port.port for one in leading for port in one.spec.ports if port.protocol == "TCP"}
+    # A server may be on the pod's port too: what a Service leads there comes to it.
+    behind = {target_port(pod, port) for one in leading for port in one.spec.ports for pod in pods}
     for number, server in enumerate(gateway.spec.servers):
-        if leading and server.port.number not in ports:
+        if leading and server.port.number not in ports | behind:
             yield found(
                 LintCode.GATEWAY_PORT_UNREACHABLE,
                 f"no Service leads to port {server.port.number} of the Gateway's pods: {leading[0].subject} has "

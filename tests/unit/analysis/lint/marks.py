@@ -90,9 +90,9 @@ def policy(spec: str, name: str = "web", namespace: str = "shop") -> str:
     return istio("DestinationRule", spec, name, namespace)
 
 
-def gateway(host: str, port: int = 80, protocol: str = "HTTP", more: str = "") -> str:
+def gateway(host: str, port: int = 80, protocol: str = "HTTP", more: str = "", mark: str = "") -> str:
     """The Gateway `edge/edge` with one server, and a pod that serves it."""
-    server = f"- port: {{number: {port}, name: p, protocol: {protocol}}}\n  hosts: ['{host}']\n{more}"
+    server = f"- port: {{number: {port}, name: p, protocol: {protocol}}}{mark}\n  hosts: ['{host}']\n{more}"
     edge = istio("Gateway", f"selector: {{app: edge}}\nservers:\n{server}", "edge", "edge")
     return pod("edge-1", "edge", "10.9.0.1", "edge") + edge
 

@@ -50,7 +50,11 @@ CASES = {
         "{name: edge-1, namespace: edge,", "{name: edge-1, namespace: proxies,"
     ),
     "a Gateway on a port that its Service has": gateway("web.example", 8080) + EDGE_SERVICE,
-    "a Gateway on the pod's port": gateway("web.example")
+    "a Gateway on the pod's own port, where its Service leads": gateway("web.example", 8080)
+    + service("edge", "[{name: http, port: 80, targetPort: 8080}]", "edge"),
+    "a Gateway on a port of UDP": gateway("web.example", 53, mark="  # <- gateway-port-unreachable")
+    + service("edge", "[{name: http, port: 80}, {name: dns, port: 53, protocol: UDP, targetPort: 5353}]", "edge"),
+    "a Gateway on a port with another one behind it": gateway("web.example")
     + service("edge", "[{name: http, port: 80, targetPort: 8080}]", "edge"),
     "a Gateway of which no Service is given": gateway("web.example", 8443),
     "a Sidecar for nobody": SHOP + sidecar("a", "app: nobody", NOBODY),
