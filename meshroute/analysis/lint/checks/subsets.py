@@ -12,7 +12,7 @@ from meshroute.analysis.lint.catalogue import LintCode
 from meshroute.analysis.lint.checks.world import World
 from meshroute.analysis.lint.finding import Finding, found
 from meshroute.compile.destination import policy_of, settings_of
-from meshroute.compile.resolve import covers
+from meshroute.compile.resolve import Hosts
 from meshroute.compile.service import Reach
 from meshroute.manifest.istio_gateway import ServerTLSMode
 from meshroute.names import Host
@@ -27,6 +27,7 @@ def check_subsets(world: World) -> Iterator[Finding]:
             named.setdefault(one.destination.subset, set()).update(
                 (one.host, one.service.host) if one.service is not None else (one.host,)
             )
+    used_hosts = {name: Hosts(hosts) for name, hosts in named.items()}
     # Clients of such a server ask for clusters by name, and may ask for any subset.
     by_name = any(
         server.tls is not None and server.tls.mode is ServerTLSMode.AUTO_PASSTHROUGH
@@ -37,7 +38,7 @@ def check_subsets(world: World) -> Iterator[Finding]:
         host = world.full(rule, rule.spec.host)
         services = world.covered(rule)
         for number, subset in enumerate(rule.spec.subsets):
-            used = [one for one in named.get(subset.name, ()) if covers(host, one)]
+            used = subset.name in used_hosts and used_hosts[subset.name].lie_below(host)
             if services and not used and not by_name:
                 yield found(
                     LintCode.SUBSET_UNUSED,

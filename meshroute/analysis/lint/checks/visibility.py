@@ -260,6 +260,8 @@ def _unseen(world: World) -> Iterator[Finding]:
         if sent.service is None:
             continue
         clients = set(world.clients(sent.owner))
+        if any(world.sees_host(client, sent.service.host) for client in clients):
+            continue
         for head in world.heads(sent.owner):
             if governs_mesh(head):
                 clients |= {one for one in world.namespaces if world.sees_rules(one, head)}
