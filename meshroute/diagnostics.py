@@ -74,6 +74,7 @@ class Code(StrEnum):
     VIRTUAL_SERVICE_IGNORED = "virtual-service-ignored"
     PROTOCOL_NOT_HTTP = "protocol-not-http"
     SETTING_IGNORED = "setting-ignored"
+    ISTIO_WARNS = "istio-warns"
     ADDRESS_ASSUMED = "address-assumed"
 
 

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from msgspec.structs import astuple
 
-from meshroute.compile.check import check, check_rules
+from meshroute.compile.check import check, check_alone, check_rules
 from meshroute.compile.check_policy import check_policies
 from meshroute.compile.destination import DestinationRules
 from meshroute.compile.gateway import gateway_table
@@ -102,6 +102,7 @@ class Mesh:
                 said += check_rules(draft)
             elif isinstance(draft, DestinationRule):
                 said += (one for one in check_policies(draft) if one.severity is Severity.ERROR)
+            said += (one for one in check_alone(draft) if one.severity is Severity.ERROR)
         self.diagnostics: Final = in_order(said)
         self._routers: dict[tuple[object, ...], Router] = {}
         self._admit()

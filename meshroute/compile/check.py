@@ -12,11 +12,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from meshroute.compile import wording
+from meshroute.compile.check_edge import gateway_faults
+from meshroute.compile.check_fault import Fault, annotation_faults
 from meshroute.compile.check_gateways import check_gateways
 from meshroute.compile.check_imports import check_entries, check_sidecars
-from meshroute.compile.check_matches import covered
+from meshroute.compile.check_listeners import sidecar_faults
+from meshroute.compile.check_matches import Alarm, alarms, covered, covered_connections
+from meshroute.compile.check_names import is_label
 from meshroute.compile.check_policy import check_policies
 from meshroute.compile.check_routes import faults
+from meshroute.compile.check_services import entry_faults, group_faults, workload_faults
 from meshroute.compile.delegates import Delegates
 from meshroute.compile.destination import DestinationRules
 from meshroute.compile.known import Known
@@ -25,7 +30,7 @@ from meshroute.compile.routes import port_number
 from meshroute.compile.scope import governs_mesh, in_order
 from meshroute.compile.service import Reach, Registry
 from meshroute.compile.understood import not_acted_on
-from meshroute.diagnostics import Diagnostic, FieldPath, path_text
+from meshroute.diagnostics import Diagnostic, FieldPath, SourceRef, path_text
 from meshroute.manifest.istio import (
     Destination,
     DestinationRule,
@@ -33,12 +38,15 @@ from meshroute.manifest.istio import (
     HTTPRouteDestination,
     RouteDestination,
     StringMatch,
+    TCPRoute,
+    TLSRoute,
     TrafficPolicy,
     VirtualService,
 )
 from meshroute.manifest.istio_gateway import Gateway
 from meshroute.manifest.istio_services import ServiceEntry, WorkloadEntry, WorkloadGroup
 from meshroute.manifest.istio_sidecar import Sidecar
+from meshroute.manifest.metadata import Resource
 from meshroute.match.re2 import Re2SyntaxError, compile_full
 from meshroute.names import Host, ascii_lower, wire
 from meshroute.table import REDIRECT_CODES
@@ -74,6 +82,8 @@ def check(
     for rule in rules:
         yield from _check_destination_rule(rule, known, domain)
     others = tuple(others)
+    for alone in (*virtual_services, *rules, *others):
+        yield from check_alone(alone)
     yield from check_gateways([one for one in others if isinstance(one, Gateway)], virtual_services, domain)
     for other in others:
         for path in not_acted_on(other.kind, other.spec):
@@ -125,9 +135,11 @@ def _check_delegates(root: VirtualService, delegates: Delegates) -> Iterator[Dia
         if rule.delegate is None:
             continue
         at = root.at("spec", "http", number, "delegate")
-        delegate = delegates.of(root, rule) if root.spec.hosts else None
+        if not root.spec.hosts:
+            continue  # a delegate that delegates is an error
+        delegate = delegates.of(root, rule)
         if delegate is None:
-            yield wording.delegate_unknown(root, rule.delegate, nested=not root.spec.hosts, at=at)
+            yield wording.delegate_unknown(root, rule.delegate, at)
             continue
         taken = {one.path[1] for one in delegates.merged(root, rule, number, delegate)}
         for index, one in enumerate(delegate.spec.http):
@@ -137,10 +149,8 @@ def _check_delegates(root: VirtualService, delegates: Delegates) -> Iterator[Dia
 
 def check_rules(virtual_service: VirtualService) -> Iterator[Diagnostic]:
     """What can be said of the rules of a VirtualService by themselves, whatever else there is."""
-    for fault in faults(virtual_service):
-        at = virtual_service.at("spec", *fault.path)
-        say = wording.value_discouraged if fault.warns else wording.value_refused
-        yield say(virtual_service, fault.reason, fault.help, at)
+    yield from _told(virtual_service, faults(virtual_service))
+    yield from _check_connections(virtual_service)
     hiding: int | None = None
     rules = virtual_service.spec.http
     for one in covered(rules):
@@ -149,6 +159,8 @@ def check_rules(virtual_service: VirtualService) -> Iterator[Diagnostic]:
         yield from _check_weights(virtual_service, passed.route, ("tls", number, "route"))
     for number, connections in enumerate(virtual_service.spec.tcp):
         yield from _check_weights(virtual_service, connections.route, ("tcp", number, "route"))
+    for alarm in alarms(rules):
+        yield _alarmed(virtual_service, alarm)
     for number, rule in enumerate(rules):
         if not (rule.route or rule.redirect or rule.direct_response or rule.delegate):
             yield wording.rule_empty(virtual_service, number)
@@ -158,6 +170,59 @@ def check_rules(virtual_service: VirtualService) -> Iterator[Diagnostic]:
             hiding = number
         yield from _check_patterns(virtual_service, rule, number)
         yield from _check_weights(virtual_service, rule.route, ("http", number, "route"))
+
+
+def check_alone(resource: Resource) -> Iterator[Diagnostic]:
+    """What can be said of a resource by itself, but for the rules of VirtualServices and DestinationRules."""
+    for path, reason in annotation_faults(resource):
+        yield wording.value_refused(resource, reason, "leave it out", resource.at(*path))
+    match resource:
+        case Gateway():
+            if resource.metadata.name and not is_label(resource.metadata.name):
+                reason = f"`{resource.metadata.name}` is no name of a Gateway: there is no dot in one"
+                yield wording.value_refused(resource, reason, "", resource.at("metadata", "name"))
+            yield from _told(resource, gateway_faults(resource))
+        case ServiceEntry():
+            yield from _told(resource, entry_faults(resource))
+        case WorkloadEntry():
+            yield from _told(resource, workload_faults(resource.spec, ()))
+        case WorkloadGroup():
+            yield from _told(resource, group_faults(resource))
+        case Sidecar():
+            yield from _told(resource, sidecar_faults(resource))
+
+
+def _told(resource: Resource, found: Iterable[Fault]) -> Iterator[Diagnostic]:
+    for fault in found:
+        say = wording.value_discouraged if fault.warns else wording.value_refused
+        yield say(resource, fault.reason, fault.help, resource.at("spec", *fault.path))
+
+
+def _alarmed(virtual_service: VirtualService, alarm: Alarm) -> Diagnostic:
+    def place(rule: int, match: int | None) -> SourceRef:
+        return virtual_service.at("spec", "http", rule, *(("match", match) if match is not None else ()))
+
+    what = f"rule #{alarm.rule}" if alarm.match is None else f"match #{alarm.match} of rule #{alarm.rule}"
+    reason = (
+        f"Istio says that {what} is never used, for rule #{alarm.earlier_rule}; it is used for what that one leaves"
+    )
+    related = (place(alarm.earlier_rule, alarm.earlier_match),)
+    return wording.istio_warns(virtual_service, reason, place(alarm.rule, alarm.match), related)
+
+
+def _check_connections(virtual_service: VirtualService) -> Iterator[Diagnostic]:
+    """Rules and matches for TLS and TCP that no connection reaches."""
+    spec = virtual_service.spec
+    some: tuple[tuple[str, Sequence[TLSRoute | TCPRoute]], ...] = (("tls", spec.tls), ("tcp", spec.tcp))
+    for protocol, rules in some:
+        for one in covered_connections(rules):
+            yield wording.match_covered(
+                virtual_service, one.rule, one.match, one.earlier_rule, one.earlier_match, protocol
+            )
+        hiding = next((number for number, rule in enumerate(rules) if not rule.match), len(rules))
+        for number in range(hiding + 1, len(rules)):
+            mended = "put the rule without conditions last"
+            yield wording.rule_unreachable(virtual_service, number, hiding, mended, protocol)
 
 
 def _check_patterns(virtual_service: VirtualService, rule: HTTPRoute, number: int) -> Iterator[Diagnostic]:

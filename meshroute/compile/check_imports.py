@@ -33,8 +33,6 @@ def check_entries(entries: Sequence[ServiceEntry], known: Known) -> Iterator[Dia
             at = entry.at("spec", "endpoints", number, "address")
             if one.address.startswith(UNIX):
                 yield wording.field_not_modelled(entry.subject, "address", at)
-            elif reach is Reach.LISTED and one.address and not is_ip(one.address):
-                yield wording.endpoint_without_address(entry, one.address, at)
         if reach is Reach.BY_REQUEST:
             yield wording.field_not_modelled(entry.subject, "resolution", entry.at("spec", "resolution"))
         for number, port in enumerate(spec.ports if reach is Reach.ORIGINAL else ()):
@@ -78,12 +76,8 @@ def check_sidecars(
             for index, written in enumerate(listener.hosts):
                 at = sidecar.at("spec", "egress", number, "hosts", index)
                 owner, slash, host = written.partition("/")
-                if not slash or "/" in host or not host:
-                    yield wording.import_invalid(sidecar, written, at)
-                elif (
-                    not owner.startswith("~")
-                    and host != "*"
-                    and not (known.hosts.overlaps(host) or governed.overlaps(host))
-                ):
+                if not slash or not host or "/" in host or owner.startswith("~"):
+                    continue
+                if host != "*" and not (known.hosts.overlaps(host) or governed.overlaps(host)):
                     meant = None if is_wild(host) else known.nearest(host)
                     yield wording.host_unknown(sidecar.subject, host, meant, at, "nothing is imported by it")

@@ -174,3 +174,18 @@ def retry_word_fault(word: str) -> str:
     if word in RETRY_WORDS or (_is_number(word) and is_status(int(word))):
         return ""
     return f"`{word}` is nothing to retry on"
+
+
+def partial_fault(host: str) -> str:
+    """What is wrong with a wildcard that stands for a part of a name: `*web.example` instead of `*.example`."""
+    partial = host.startswith("*") and host != "*" and not host.startswith("*.")
+    return f"`{host}` has a wildcard before a part of a name" if partial else ""
+
+
+def served_fault(host: str, *, edge: bool) -> str:
+    """What is wrong with a host behind `namespace/`: a whole name, a wildcard, or at the `edge` an address."""
+    if host != "*" and "." not in host:
+        return f"`{host}` is a short name: write the whole one"
+    if (fault := host_fault(host)) and not (edge and is_ip(host)):
+        return fault
+    return partial_fault(host)

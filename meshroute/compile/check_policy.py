@@ -1,6 +1,6 @@
 """What is to be said about a DestinationRule's traffic policies: balancing, localities, failing endpoints.
 
-Source    spec/validate.md CHECK-8, CHECK-9, CHECK-18; istio/istio: pkg/config/validation/validation.go,
+Source    spec/validate.md CHECK-8, CHECK-9, CHECK-18, CHECK-21; istio/istio: pkg/config/validation/validation.go,
           pkg/config/validation/agent/validation.go
 Inputs    one validated DestinationRule. Exactness: what Istio's webhook refuses is an error, what it accepts is not;
           what has no effect where it stands is a warning.
@@ -15,11 +15,20 @@ from typing import Final, TypeAlias
 import msgspec
 
 from meshroute.compile import wording
-from meshroute.compile.check_names import host_fault, is_label, label_fault
+from meshroute.compile.check_fault import (
+    MILLISECOND,
+    Fault,
+    export_faults,
+    port_faults,
+    selector_faults,
+    span_faults,
+)
+from meshroute.compile.check_names import host_fault, is_label, label_fault, name_fault
 from meshroute.compile.destination import policy_of
 from meshroute.compile.topology import REGION, SUBZONE, ZONE
 from meshroute.diagnostics import Diagnostic, FieldPath, SourceRef
 from meshroute.manifest.istio import (
+    ClientTLSSettings,
     ConnectionPoolSettings,
     DestinationRule,
     H2UpgradePolicy,
@@ -31,15 +40,18 @@ from meshroute.manifest.istio import (
     OutlierDetection,
     PortTrafficPolicy,
     SimpleLB,
+    TLSMode,
     TrafficPolicy,
+    TunnelSettings,
     Warmup,
     ZoneAwareLbSetting,
 )
 from meshroute.manifest.metadata import Duration
+from meshroute.names import is_ip
 
 _LARGEST_TABLE: Final = 5_000_011
 """Slots of a Maglev table: a proxy takes so many, Istio takes fewer. Istio asks for a number, a proxy has one."""
-_MILLISECOND: Final = 1_000_000
+_CONFIG_MAP: Final = "configmap://"
 _WARMED_UP: Final = (None, SimpleLB.UNSPECIFIED, SimpleLB.LEAST_CONN, SimpleLB.LEAST_REQUEST, SimpleLB.ROUND_ROBIN)
 
 Level: TypeAlias = TrafficPolicy | PortTrafficPolicy
@@ -62,6 +74,12 @@ def check_policies(rule: DestinationRule) -> Iterator[Diagnostic]:
     """Everything worth saying about a rule by itself: its host, its subsets, its traffic policies one by one."""
     if fault := host_fault(rule.spec.host):
         yield wording.policy_refused(rule, fault, rule.at("spec", "host"))
+    selector = rule.spec.workload_selector
+    for one in export_faults(rule.spec.export_to, rule.namespace, selects=selector is not None):
+        yield _told(rule, one)
+    if selector is not None:
+        for one in selector_faults(selector.match_labels, ("workloadSelector", "matchLabels")):
+            yield _told(rule, one)
     yield from _check_subsets(rule)
     for policy in _policies(rule):
         yield from _check_level(policy)
@@ -96,16 +114,25 @@ def _check_level(policy: _Policy) -> Iterator[Diagnostic]:
         if level.tunnel is not None and level.proxy_protocol is not None:
             reason = "only one of `tunnel` and `proxyProtocol` may be set"
             yield wording.policy_refused(rule, reason, policy.at("tunnel"))
+        for fault in _tunnel_faults(level.tunnel) if level.tunnel is not None else ():
+            yield _told(rule, fault, policy.path)
     if not any(one is not None for one in said):
         yield wording.policy_refused(rule, "the policy says nothing: leave it out, or set a field", policy.at())
-    if level.connection_pool is not None:
-        yield from _check_pool(policy, level.connection_pool)
+    for fault in pool_faults(level.connection_pool, ("connectionPool",)) if level.connection_pool is not None else ():
+        yield _told(rule, fault, policy.path)
+    for fault in _tls_faults(level.tls, rule.namespace) if level.tls is not None else ():
+        yield _told(rule, fault, policy.path)
 
 
-def _check_pool(policy: _Policy, pool: ConnectionPoolSettings) -> Iterator[Diagnostic]:
-    rule, here = policy.rule, "connectionPool"
+def _told(rule: DestinationRule, fault: Fault, above: FieldPath = ()) -> Diagnostic:
+    say = wording.value_discouraged if fault.warns else wording.value_refused
+    return say(rule, fault.reason, fault.help, rule.at("spec", *above, *fault.path))
+
+
+def pool_faults(pool: ConnectionPoolSettings, here: FieldPath) -> Iterator[Fault]:
+    """What is wrong with limits on connections, wherever they stand."""
     if pool.http is None and pool.tcp is None:
-        yield wording.policy_refused(rule, "`connectionPool` needs `http` or `tcp`", policy.at(here))
+        yield Fault(here, "`connectionPool` needs `http` or `tcp`")
     limits: list[tuple[str, str, int]] = []
     if (http := pool.http) is not None:
         limits += [
@@ -115,33 +142,78 @@ def _check_pool(policy: _Policy, pool: ConnectionPoolSettings) -> Iterator[Diagn
             ("http", "maxRetries", http.max_retries),
             ("http", "maxConcurrentStreams", http.max_concurrent_streams),
         ]
-        yield from _check_spans(policy, (here, "http"), (("idleTimeout", http.idle_timeout),))
+        yield from span_faults(http.idle_timeout, (*here, "http", "idleTimeout"))
         if http.h2_upgrade_policy is H2UpgradePolicy.UPGRADE and http.use_client_protocol:
             reason = "`useClientProtocol` and an upgrade to HTTP/2 cannot both be"
-            yield wording.policy_refused(rule, reason, policy.at(here, "http", "useClientProtocol"))
+            yield Fault((*here, "http", "useClientProtocol"), reason)
         if (pings := http.http2_keep_alive) is not None:
-            spans = (("interval", pings.interval), ("timeout", pings.timeout))
-            for field, span in spans:
+            for field, span in (("interval", pings.interval), ("timeout", pings.timeout)):
+                at = (*here, "http", "http2KeepAlive", field)
                 if span is None:
-                    at = policy.at(here, "http", "http2KeepAlive", field)
-                    yield wording.policy_refused(rule, f"`http2KeepAlive` needs `{field}`", at)
-            yield from _check_spans(policy, (here, "http", "http2KeepAlive"), spans)
+                    yield Fault(at, f"`http2KeepAlive` needs `{field}`")
+                yield from span_faults(span, at)
     if (tcp := pool.tcp) is not None:
         limits.append(("tcp", "maxConnections", tcp.max_connections))
-        spans = (("connectTimeout", tcp.connect_timeout), ("maxConnectionDuration", tcp.max_connection_duration))
-        yield from _check_spans(policy, (here, "tcp"), spans)
+        yield from span_faults(tcp.connect_timeout, (*here, "tcp", "connectTimeout"))
+        yield from span_faults(tcp.max_connection_duration, (*here, "tcp", "maxConnectionDuration"))
         # Less than a millisecond is none, which turns the timeout off.
-        if (idle := tcp.idle_timeout) is not None and abs(idle.nanoseconds) >= _MILLISECOND:
-            yield from _check_spans(policy, (here, "tcp"), (("idleTimeout", idle),))
+        if (idle := tcp.idle_timeout) is not None and abs(idle.nanoseconds) >= MILLISECOND:
+            yield from span_faults(idle, (*here, "tcp", "idleTimeout"))
             if idle.nanoseconds < 0:
-                reason = f"`{idle}` is less than nothing"
-                yield wording.policy_refused(rule, reason, policy.at(here, "tcp", "idleTimeout"))
+                yield Fault((*here, "tcp", "idleTimeout"), f"`{idle}` is less than nothing")
         if (probes := tcp.tcp_keepalive) is not None:
-            spans = (("time", probes.time), ("interval", probes.interval))
-            yield from _check_spans(policy, (here, "tcp", "tcpKeepalive"), spans)
+            yield from span_faults(probes.time, (*here, "tcp", "tcpKeepalive", "time"))
+            yield from span_faults(probes.interval, (*here, "tcp", "tcpKeepalive", "interval"))
     for part, field, limit in limits:
         if limit < 0:
-            yield wording.policy_refused(rule, f"`{field}` is not below 0, got {limit}", policy.at(here, part, field))
+            yield Fault((*here, part, field), f"`{field}` is not below 0, got {limit}")
+
+
+def _tls_faults(tls: ClientTLSSettings, namespace: str) -> Iterator[Fault]:
+    """Certificates that do not go together. In a mode that does not ask for them nobody looks at them."""
+    here = ("tls",)
+    yield from _config_map_faults(tls.credential_name, namespace)
+    asked = tls.mode in (TLSMode.SIMPLE, TLSMode.MUTUAL)
+    if tls.insecure_skip_verify and asked:
+        checks = [("caCertificates", tls.ca_certificates), ("subjectAltNames", tls.subject_alt_names)]
+        # With both sides' certificates in one secret, nobody can tell whether the server's is among them.
+        checks += [("credentialName", tls.credential_name)] if tls.mode is TLSMode.SIMPLE else []
+        for field, written in checks:
+            if written:
+                yield Fault((*here, field), f"`{field}` is for verifying, and `insecureSkipVerify` turns that off")
+    files = (
+        ("clientCertificate", tls.client_certificate),
+        ("privateKey", tls.private_key),
+        ("caCertificates", tls.ca_certificates),
+        ("caCrl", tls.ca_crl),
+    )
+    if tls.credential_name and asked:
+        for field, written in files:
+            if written:
+                yield Fault((*here, field), f"a `credentialName` has what `{field}` would name", "keep one of them")
+    elif tls.mode is TLSMode.MUTUAL:
+        for field, written in files[:2]:
+            if not written:
+                yield Fault((*here, field), f"mode `MUTUAL` needs `{field}`", "name a file, or a `credentialName`")
+
+
+def _config_map_faults(credential: str, namespace: str) -> Iterator[Fault]:
+    if not credential.startswith(_CONFIG_MAP):
+        return
+    owner, slash, rest = credential.removeprefix(_CONFIG_MAP).partition("/")
+    if not (slash and owner and rest.split("/")[0]):
+        yield Fault(("tls", "credentialName"), f"`{credential}` is not `{_CONFIG_MAP}namespace/name`")
+    elif owner != namespace:
+        reason = f"`{credential}` is of another namespace than the rule"
+        yield Fault(("tls", "credentialName"), reason, f"write `{_CONFIG_MAP}{namespace}/{rest}`")
+
+
+def _tunnel_faults(tunnel: TunnelSettings) -> Iterator[Fault]:
+    if tunnel.protocol not in ("", "CONNECT", "POST"):
+        yield Fault(("tunnel", "protocol"), f"`{tunnel.protocol}` is not `CONNECT` or `POST`")
+    if (fault := name_fault(tunnel.target_host)) and not is_ip(tunnel.target_host):
+        yield Fault(("tunnel", "targetHost"), fault, "write a DNS name or an address")
+    yield from port_faults(tunnel.target_port, ("tunnel", "targetPort"))
 
 
 def _policies(rule: DestinationRule) -> Iterator[_Policy]:
@@ -170,6 +242,14 @@ def _check_balancer(policy: _Policy, settings: LoadBalancerSettings) -> Iterator
             policy_of(settings)
         except ValueError as error:
             yield wording.policy_refused(rule, str(error), policy.at(here, "consistentHash"))
+        if hashing.minimum_ring_size:
+            at = policy.at(here, "consistentHash", "minimumRingSize")
+            yield wording.value_discouraged(
+                rule,
+                "`minimumRingSize` is the form of long ago",
+                f"write `ringHash: {{minimumRingSize: {hashing.minimum_ring_size}}}`",
+                at,
+            )
         if hashing.minimum_ring_size and (hashing.ring_hash is not None or hashing.maglev is not None):
             reason = "only one of `minimumRingSize`, `ringHash` and `maglev` may be set"
             yield wording.policy_refused(rule, reason, policy.at(here, "consistentHash", "minimumRingSize"))
@@ -239,9 +319,8 @@ def _check_spans(
     policy: _Policy, path: FieldPath, spans: Iterable[tuple[str, Duration | None]]
 ) -> Iterator[Diagnostic]:
     for field, span in spans:
-        if span is not None and span.nanoseconds % _MILLISECOND:
-            reason = f"`{span}` is no whole number of milliseconds"
-            yield wording.policy_refused(policy.rule, reason, policy.at(*path, field))
+        for fault in span_faults(span, (*path, field)):
+            yield _told(policy.rule, fault, policy.path)
 
 
 def _check_locality(policy: _Policy, setting: LocalityLbSetting) -> Iterator[Diagnostic]:
@@ -254,16 +333,43 @@ def _check_locality(policy: _Policy, setting: LocalityLbSetting) -> Iterator[Dia
     yield from _check_shares(policy, here, setting.distribute)
     yield from _check_failover(policy, here, setting.failover)
     # An entry that distributes goes before both, whatever endpoints do.
-    if policy.detection is None and setting.enabled is not False and not setting.distribute:
-        for field in ("failover", "failoverPriority"):
-            if setting.failover if field == "failover" else setting.failover_priority:
-                yield wording.failover_ignored(policy.rule, field, policy.at(*here, field))
+    if setting.distribute:
+        why = "`distribute` goes before it"
+    elif setting.enabled is False:
+        why = "it is turned off"
+    else:
+        why = ""
+    yield from _check_detection(policy, here, setting, why)
 
 
 def _check_zone_aware(policy: _Policy, setting: ZoneAwareLbSetting) -> Iterator[Diagnostic]:
     here = ("loadBalancer", "zoneAwareLbSetting")
     yield from _check_topology_labels(policy, here, setting.failover_priority, "of `zoneAwareLbSetting`")
     yield from _check_failover(policy, here, setting.failover)
+    why = "it is turned off" if setting.enabled is False else "zone-aware routing does without"
+    yield from _check_detection(policy, here, setting, why)
+
+
+def _check_detection(
+    policy: _Policy, here: FieldPath, setting: LocalityLbSetting | ZoneAwareLbSetting, why: str
+) -> Iterator[Diagnostic]:
+    """What Istio says of a failover without outlier detection in the same policy, and whether it is so.
+
+    `why` nothing would come of it at any rate; empty where something would.
+    """
+    if policy.level.outlier_detection is not None:
+        return
+    if not why and policy.detection is not None:
+        why = "the rule's own holds for its subsets"
+    for field, written in (("failover", setting.failover), ("failoverPriority", setting.failover_priority)):
+        if not written:
+            continue
+        at = policy.at(*here, field)
+        if why:
+            reason = f"Istio asks for `outlierDetection` beside `{field}` in the same policy: here {why}"
+            yield wording.istio_warns(policy.rule, reason, at)
+        else:
+            yield wording.failover_ignored(policy.rule, field, at)
 
 
 def _check_topology_labels(policy: _Policy, here: FieldPath, keys: Sequence[str], where: str) -> Iterator[Diagnostic]:

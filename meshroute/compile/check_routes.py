@@ -15,9 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import combinations
 from typing import Final
 
-import msgspec
-
 from meshroute.compile.actions import GRPC
+from meshroute.compile.check_fault import Fault, export_faults, labels_faults, port_faults, span_faults
 from meshroute.compile.check_names import (
     RETRY_WORDS,
     changed_header_fault,
@@ -27,7 +26,6 @@ from meshroute.compile.check_names import (
     host_fault,
     is_claim,
     is_label,
-    label_fault,
     name_fault,
     retry_word_fault,
     set_header_fault,
@@ -54,10 +52,8 @@ from meshroute.manifest.istio import (
     VirtualService,
     VirtualServiceSpec,
 )
-from meshroute.manifest.metadata import Duration
 from meshroute.names import is_ip, wire
 
-_MILLISECOND: Final = 1_000_000
 _SECOND: Final = 1_000_000_000
 LARGE_BODY: Final = 100 * 1024
 """Bytes of a fixed answer from which on Istio warns."""
@@ -67,19 +63,11 @@ METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "O
 """What pages may be allowed to do."""
 
 
-class Fault(msgspec.Struct, frozen=True):
-    """What is wrong at a place below `spec`. `warns`: Istio takes it, and says that it should be otherwise."""
-
-    path: FieldPath
-    reason: str
-    help: str = ""
-    warns: bool = False
-
-
 def faults(virtual_service: VirtualService) -> Iterator[Fault]:
     """What the webhook has to say about a VirtualService, but for weights, patterns and rules that nobody uses."""
     spec = virtual_service.spec
     yield from _service_faults(spec)
+    yield from export_faults(spec.export_to, virtual_service.namespace)
     for number, rule in enumerate(spec.http):
         yield from _rule_faults(rule, ("http", number), spec)
     for number, one in enumerate(spec.tls):
@@ -182,13 +170,15 @@ def _rule_faults(rule: HTTPRoute, here: FieldPath, spec: VirtualServiceSpec) -> 
     yield from _authority_faults(rule, here)
     for index, one in enumerate(rule.route):
         yield from _headers_faults(one.headers, (*here, "route", index, "headers"))
-        yield from _destination_faults(one.destination, (*here, "route", index, "destination"))
-    yield from _span_faults(rule.timeout, (*here, "timeout"))
+        yield from destination_faults(one.destination, (*here, "route", index, "destination"))
+    yield from span_faults(rule.timeout, (*here, "timeout"))
 
 
 def _conflicts(rule: HTTPRoute, here: FieldPath, *, delegate: bool) -> Iterator[Fault]:
     """Actions of one rule that cannot be together. Of a rule without any, `rule-empty` tells."""
-    if rule.delegate is not None and not delegate:
+    if rule.delegate is not None and delegate:
+        yield Fault((*here, "delegate"), "a delegate cannot delegate", "write the rules here")
+    elif rule.delegate is not None:
         for field, written in (("redirect", rule.redirect), ("route", rule.route or None)):
             if written is not None:
                 yield Fault((*here, field), f"a rule with `delegate` has no `{field}`", "put it into the delegate")
@@ -246,16 +236,9 @@ def _empty_faults(wanted: StringMatch, here: FieldPath, *, prefix: bool = True) 
 def _asker_faults(asked: HTTPMatchRequest | L4MatchAttributes | TLSMatchAttributes, here: FieldPath) -> Iterator[Fault]:
     """Port, labels and gateways, which matches of every protocol have."""
     if asked.port:
-        yield from _port_faults(asked.port, (*here, "port"))
-    for key, value in asked.source_labels.items():
-        if fault := label_fault(key, value):
-            yield Fault((*here, "sourceLabels", key), fault)
+        yield from port_faults(asked.port, (*here, "port"))
+    yield from labels_faults(asked.source_labels, (*here, "sourceLabels"))
     yield from _gateway_faults(asked.gateways, (*here, "gateways"))
-
-
-def _port_faults(port: int, here: FieldPath) -> Iterator[Fault]:
-    if not 1 <= port <= 65535:
-        yield Fault(here, f"a port is from 1 to 65535, got {port}")
 
 
 def _headers_faults(headers: Headers | None, here: FieldPath) -> Iterator[Fault]:
@@ -306,17 +289,22 @@ def _percent_faults(percent: Percent | None, here: FieldPath, least: float = 0.0
 
 def _mirror_faults(rule: HTTPRoute, here: FieldPath) -> Iterator[Fault]:
     for field, written in (("mirrorPercent", rule.mirror_percent), ("mirror_percent", rule.mirror_percent_legacy)):
-        if written is not None and written > 100:
+        if written is None:
+            continue
+        if written > 100:
             yield Fault((*here, field), f"a percentage is from 0 to 100; got {written}")
+        reason = f"`{field}` is the form of long ago"
+        yield Fault((*here, field), reason, f"write `mirrorPercentage: {{value: {written}}}`", warns=True)
     yield from _percent_faults(rule.mirror_percentage, (*here, "mirrorPercentage"))
     if rule.mirror is not None:
-        yield from _destination_faults(rule.mirror, (*here, "mirror"))
+        yield from destination_faults(rule.mirror, (*here, "mirror"))
     for index, one in enumerate(rule.mirrors):
-        yield from _destination_faults(one.destination, (*here, "mirrors", index, "destination"))
+        yield from destination_faults(one.destination, (*here, "mirrors", index, "destination"))
         yield from _percent_faults(one.percentage, (*here, "mirrors", index, "percentage"))
 
 
-def _destination_faults(destination: Destination, here: FieldPath) -> Iterator[Fault]:
+def destination_faults(destination: Destination, here: FieldPath) -> Iterator[Fault]:
+    """What is wrong with a service that something is sent to: its name, its subset's, its port."""
     if destination.host == "*":
         yield Fault((*here, "host"), "`*` is no destination", "name one service")
     elif fault := host_fault(destination.host):
@@ -326,7 +314,7 @@ def _destination_faults(destination: Destination, here: FieldPath) -> Iterator[F
     if destination.subset and not is_label(destination.subset):
         yield Fault((*here, "subset"), f"`{destination.subset}` is no name of a subset")
     if destination.port is not None:
-        yield from _port_faults(destination.port.number, (*here, "port", "number"))
+        yield from port_faults(destination.port.number, (*here, "port", "number"))
 
 
 def _redirect_faults(redirect: HTTPRedirect, matches: Iterable[HTTPMatchRequest], here: FieldPath) -> Iterator[Fault]:
@@ -347,7 +335,7 @@ def _redirect_faults(redirect: HTTPRedirect, matches: Iterable[HTTPMatchRequest]
     elif redirect.scheme and redirect.scheme not in ("http", "https"):
         yield Fault((*here, "scheme"), f"`{redirect.scheme}` is not `http` or `https`")
     elif redirect.port:
-        yield from _port_faults(redirect.port, (*here, "port"))
+        yield from port_faults(redirect.port, (*here, "port"))
 
 
 def _status_faults(status: int, here: FieldPath) -> Iterator[Fault]:
@@ -383,18 +371,13 @@ def _retry_faults(retries: HTTPRetry, here: FieldPath) -> Iterator[Fault]:
     if retries.attempts == 0 and first is not None:
         reason = f"`attempts` 0 turns retries off, and `{first}` says how to retry"
         yield Fault((*here, first), reason, "set `attempts`, or leave out everything else")
-    yield from _span_faults(retries.per_try_timeout, (*here, "perTryTimeout"))
-    yield from _span_faults(retries.backoff, (*here, "backoff"))
+    yield from span_faults(retries.per_try_timeout, (*here, "perTryTimeout"))
+    yield from span_faults(retries.backoff, (*here, "backoff"))
     for word in retries.retry_on.split(",") if retries.retry_on else ():
         if fault := retry_word_fault(word):
             meant = nearest(word.strip(), RETRY_WORDS)
             help = f"did you mean `{meant}`?" if meant else "words stand between commas, without spaces"
             yield Fault((*here, "retryOn"), fault, help)
-
-
-def _span_faults(span: Duration | None, here: FieldPath) -> Iterator[Fault]:
-    if span is not None and span.nanoseconds % _MILLISECOND:
-        yield Fault(here, f"`{span}` is no whole number of milliseconds")
 
 
 def _rewrite_faults(rewrite: HTTPRewrite, here: FieldPath) -> Iterator[Fault]:
@@ -421,13 +404,16 @@ def _injection_faults(fault: HTTPFaultInjection, here: FieldPath) -> Iterator[Fa
             meant = nearest(abort.grpc_status, GRPC)
             help = f"did you mean `{meant}`?" if meant else "gRPC's statuses are words, as `NOT_FOUND`"
             yield Fault((*here, "abort", "grpcStatus"), f"`{abort.grpc_status}` is no status of gRPC", help)
-        elif abort.grpc_status is None and abort.http2_error is None:
+        elif abort.http2_error is not None:
+            yield Fault((*here, "abort", "http2Error"), "Istio has no errors of HTTP/2 yet", "set `httpStatus`")
+        elif abort.grpc_status is None:
             reason = "without a status the abort does nothing"
             yield Fault((*here, "abort"), reason, "set `httpStatus` or `grpcStatus`", warns=True)
     if (delay := fault.delay) is not None:
         yield from _percent_faults(delay.percentage, (*here, "delay", "percentage"), 0.0001)
-        yield from _span_faults(delay.fixed_delay, (*here, "delay", "fixedDelay"))
-        yield from _span_faults(delay.exponential_delay, (*here, "delay", "exponentialDelay"))
+        yield from span_faults(delay.fixed_delay, (*here, "delay", "fixedDelay"))
+        if delay.exponential_delay is not None:
+            yield Fault((*here, "delay", "exponentialDelay"), "Istio has no such delays yet", "set `fixedDelay`")
 
 
 def _cors_faults(policy: CorsPolicy, here: FieldPath) -> Iterator[Fault]:
@@ -477,7 +463,7 @@ def _connection_faults(
     if not route:
         yield Fault(here, f"a rule for {protocol} needs a `route`", "say where connections go")
     for index, one in enumerate(route):
-        yield from _destination_faults(one.destination, (*here, "route", index, "destination"))
+        yield from destination_faults(one.destination, (*here, "route", index, "destination"))
         if one.weight < 0:
             yield Fault((*here, "route", index, "weight"), f"weight {one.weight} < 0")
     if len(route) > 1 and not sum(one.weight for one in route):

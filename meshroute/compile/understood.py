@@ -28,8 +28,11 @@ _OUTLIER_DETECTION: Final[Fields] = _whole(
     "splitExternalLocalOriginErrors consecutiveLocalOriginFailures consecutiveGatewayErrors consecutive5xxErrors"
     " consecutiveErrors interval baseEjectionTime maxEjectionPercent minHealthPercent"
 )
+_BALANCER: Final[Fields] = _whole(
+    "simple consistentHash localityLbSetting zoneAwareLbSetting warmup warmupDurationSecs"
+)
 # Limits on connections and requests are never asked which endpoint is chosen, so nobody needs to be told of them.
-_AT_A_PORT: Final[Fields] = {"loadBalancer": WHOLE, "outlierDetection": _OUTLIER_DETECTION, "connectionPool": WHOLE}
+_AT_A_PORT: Final[Fields] = {"loadBalancer": _BALANCER, "outlierDetection": _OUTLIER_DETECTION, "connectionPool": WHOLE}
 _TRAFFIC_POLICY: Final[Fields] = {**_AT_A_PORT, "portLevelSettings": {"port": WHOLE, **_AT_A_PORT}}
 ACTED_ON: Final[Mapping[str, Fields]] = {
     "VirtualService": {
@@ -38,16 +41,10 @@ ACTED_ON: Final[Mapping[str, Fields]] = {
             "match": _whole("destinationSubnets port sourceLabels sourceNamespace gateways"),
             "route": WHOLE,
         },
-        "http": {
-            **_whole(
-                "name match route redirect directResponse delegate rewrite timeout retries mirror mirrors"
-                " mirrorPercentage mirrorPercent mirror_percent corsPolicy headers"
-            ),
-            "fault": {
-                "delay": _whole("fixedDelay percent percentage"),
-                "abort": _whole("httpStatus grpcStatus percentage"),
-            },
-        },
+        "http": _whole(
+            "name match route redirect directResponse delegate rewrite timeout retries mirror mirrors"
+            " mirrorPercentage mirrorPercent mirror_percent corsPolicy headers fault"
+        ),
     },
     "DestinationRule": {
         **_whole("host exportTo workloadSelector"),

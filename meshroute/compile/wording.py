@@ -14,6 +14,7 @@ from meshroute.manifest.istio_gateway import Gateway
 from meshroute.manifest.istio_services import ServiceEntry
 from meshroute.manifest.istio_sidecar import Sidecar
 from meshroute.manifest.kubernetes import Deployment, Pod, Service
+from meshroute.manifest.metadata import Resource
 
 
 def deployment_expanded(deployment: Deployment, replicas: int) -> Diagnostic:
@@ -101,40 +102,63 @@ def rule_empty(virtual_service: VirtualService, number: int) -> Diagnostic:
     )
 
 
-def rule_unreachable(virtual_service: VirtualService, number: int, hiding: int, mended: str) -> Diagnostic:
+def rule_unreachable(
+    virtual_service: VirtualService, number: int, hiding: int, mended: str, protocol: str = "http"
+) -> Diagnostic:
+    what = "request" if protocol == "http" else "connection"
     return Diagnostic(
         Code.RULE_UNREACHABLE,
         Severity.WARNING,
-        f"rule #{number} is never used: rule #{hiding} before it has no conditions and takes every request",
-        virtual_service.at("spec", "http", number),
+        f"rule #{number} is never used: rule #{hiding} before it has no conditions and takes every {what}",
+        virtual_service.at("spec", protocol, number),
         virtual_service.subject,
         help=mended or "rules are tried in the order written; put the rule without conditions last",
-        related=(virtual_service.at("spec", "http", hiding),),
+        related=(virtual_service.at("spec", protocol, hiding),),
     )
 
 
 def match_covered(
-    virtual_service: VirtualService, rule: int, match: int, earlier_rule: int, earlier_match: int
+    virtual_service: VirtualService,
+    rule: int,
+    match: int,
+    earlier_rule: int,
+    earlier_match: int,
+    protocol: str = "http",
 ) -> Diagnostic:
+    first = (
+        "a prefix takes every longer one; put the longer prefix first"
+        if protocol == "http"
+        else "the first rule that asks for something has it"
+    )
     return Diagnostic(
         Code.RULE_UNREACHABLE,
         Severity.WARNING,
         f"match #{match} of rule #{rule} is never used: match #{earlier_match} of rule #{earlier_rule} takes all of it",
-        virtual_service.at("spec", "http", rule, "match", match),
+        virtual_service.at("spec", protocol, rule, "match", match),
         virtual_service.subject,
-        help="a prefix takes every longer one; put the longer prefix first"
-        if rule != earlier_rule
-        else "leave it out: one match of a rule is enough",
-        related=(virtual_service.at("spec", "http", earlier_rule, "match", earlier_match),),
+        help=first if rule != earlier_rule else "leave it out: one match of a rule is enough",
+        related=(virtual_service.at("spec", protocol, earlier_rule, "match", earlier_match),),
     )
 
 
-def value_refused(virtual_service: VirtualService, reason: str, help: str, at: SourceRef) -> Diagnostic:
-    return Diagnostic(Code.FIELD_VALUE, Severity.ERROR, reason, at, virtual_service.subject, help)
+def value_refused(resource: Resource, reason: str, help: str, at: SourceRef) -> Diagnostic:
+    return Diagnostic(Code.FIELD_VALUE, Severity.ERROR, reason, at, resource.subject, help)
 
 
-def value_discouraged(virtual_service: VirtualService, reason: str, help: str, at: SourceRef) -> Diagnostic:
-    return Diagnostic(Code.FIELD_VALUE, Severity.WARNING, reason, at, virtual_service.subject, help)
+def value_discouraged(resource: Resource, reason: str, help: str, at: SourceRef) -> Diagnostic:
+    return Diagnostic(Code.FIELD_VALUE, Severity.WARNING, reason, at, resource.subject, help)
+
+
+def istio_warns(resource: Resource, reason: str, at: SourceRef, related: tuple[SourceRef, ...] = ()) -> Diagnostic:
+    return Diagnostic(
+        Code.ISTIO_WARNS,
+        Severity.WARNING,
+        reason,
+        at,
+        resource.subject,
+        help="nothing has to change",
+        related=related,
+    )
 
 
 def weight_ignored(virtual_service: VirtualService, weight: int, at: SourceRef) -> Diagnostic:
@@ -292,17 +316,6 @@ def nobody_answers(entry: ServiceEntry, host: str, by_name: bool, at: SourceRef)
     )
 
 
-def endpoint_without_address(entry: ServiceEntry, address: str, at: SourceRef) -> Diagnostic:
-    return Diagnostic(
-        Code.ENDPOINTS_MISSING,
-        Severity.WARNING,
-        f"`{address}` is no IP address: with `resolution: STATIC` proxies are not told of it",
-        at,
-        entry.subject,
-        help="write `resolution: DNS` to have proxies ask for names",
-    )
-
-
 def names_not_asked(entry: ServiceEntry, host: str, at: SourceRef) -> Diagnostic:
     return Diagnostic(
         Code.ADDRESS_ASSUMED,
@@ -329,17 +342,6 @@ def service_taken(
     )
 
 
-def import_invalid(sidecar: Sidecar, host: str, at: SourceRef) -> Diagnostic:
-    return Diagnostic(
-        Code.FIELD_VALUE,
-        Severity.ERROR,
-        f"`{host}` is not `namespace/host`",
-        at,
-        sidecar.subject,
-        help="for any namespace write `*/...`, for the own one `./...`",
-    )
-
-
 def sidecar_ignored(sidecar: Sidecar, other: Sidecar) -> Diagnostic:
     return Diagnostic(
         Code.SIDECAR_IGNORED,
@@ -363,14 +365,16 @@ def hosts_missing(virtual_service: VirtualService) -> Diagnostic:
     )
 
 
-def delegate_unknown(root: VirtualService, delegate: Delegate, *, nested: bool, at: SourceRef) -> Diagnostic:
+def delegate_unknown(root: VirtualService, delegate: Delegate, at: SourceRef) -> Diagnostic:
     name = f"{delegate.namespace or root.namespace}/{delegate.name}"
-    if nested:
-        message, help = "a delegate cannot delegate: the rule is left out", "write the rules here"
-    else:
-        message = f"no VirtualService `{name}` without `hosts` can be seen from here: the rule is left out"
-        help = "a delegate has no `hosts`, and its `exportTo` must not keep this namespace out"
-    return Diagnostic(Code.DELEGATE_UNKNOWN, Severity.WARNING, message, at, root.subject, help=help)
+    return Diagnostic(
+        Code.DELEGATE_UNKNOWN,
+        Severity.WARNING,
+        f"no VirtualService `{name}` without `hosts` can be seen from here: the rule is left out",
+        at,
+        root.subject,
+        help="a delegate has no `hosts`, and its `exportTo` must not keep this namespace out",
+    )
 
 
 def rule_dropped(delegate: VirtualService, at: SourceRef, root: VirtualService, leads: SourceRef) -> Diagnostic:

@@ -497,23 +497,8 @@ _NOTHING: Mapping[str, Any] = {}
 """A mesh as it is without the operator's settings."""
 
 
-class Admitted(mr.Mesh):
-    """A mesh of whatever the schema takes: istiod makes routes of that too, where nobody asked its webhook."""
-
-    def _admit(self) -> None:
-        """Everything is in already."""
-
-
 def _table(manifests: str, client: Mapping[str, Any], mesh: Mapping[str, Any] = _NOTHING) -> mr.RoutingTable:
-    return _admitted(manifests, mesh).router(mr.Sidecar(**client)).table
-
-
-def _admitted(manifests: str, mesh: Mapping[str, Any] = _NOTHING) -> Admitted:
-    """The mesh of manifests that the schema takes. Raises ManifestError for others."""
-    loaded = load_text(manifests, "inline")
-    if any(one.severity is mr.Severity.ERROR for one in loaded.diagnostics):
-        raise mr.ManifestError(loaded.diagnostics)
-    return Admitted(loaded.resources, loaded.diagnostics, config=mesh_of(mesh))
+    return seeing.admitted(manifests, mesh_of(mesh)).router(mr.Sidecar(**client)).table
 
 
 def _cluster(
@@ -542,7 +527,7 @@ def _linted(manifests: str, codes: Sequence[str]) -> list[dict[str, Any]]:
             "path": one.at.path,
             "related": [place.path for place in one.related],
         }
-        for one in mr.lint(_admitted(manifests))
+        for one in mr.lint(seeing.admitted(manifests, mr.MeshConfig()))
         if one.code in codes
     ]
 

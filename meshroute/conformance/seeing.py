@@ -17,6 +17,7 @@ from meshroute.compile.domains import domains_of
 from meshroute.compile.resolve import intersection, names_for_namespace, overlaps, specificity
 from meshroute.compile.scope import in_order
 from meshroute.compile.service import RegisteredService
+from meshroute.load import load_text
 from meshroute.manifest import DestinationRule, VirtualService
 from meshroute.names import Host
 from meshroute.table import Forward
@@ -41,8 +42,23 @@ def mesh_of(given: Mapping[str, Any], outbound: str = "ALLOW_ANY") -> mr.MeshCon
     return mr.MeshConfig(**settings)
 
 
+class Admitted(mr.Mesh):
+    """A mesh of whatever the schema takes: istiod makes routes of that too, where nobody asked its webhook."""
+
+    def _admit(self) -> None:
+        """Everything is in already."""
+
+
+def admitted(manifests: str, config: mr.MeshConfig) -> Admitted:
+    """The same of a text. Raises ManifestError for what the schema does not take."""
+    loaded = load_text(manifests, "inline")
+    if loaded.drafts:
+        raise mr.ManifestError(loaded.diagnostics)
+    return Admitted(loaded.resources, loaded.diagnostics, config=config)
+
+
 def _table(manifests: str, client: Mapping[str, Any], mesh: Mapping[str, Any]) -> mr.RoutingTable:
-    return mr.loads(manifests, config=mesh_of(mesh)).router(client_of(client)).table
+    return admitted(manifests, mesh_of(mesh)).router(client_of(client)).table
 
 
 def _virtual_hosts(
@@ -88,7 +104,7 @@ def _clusters(
 
 
 def _virtual_services(manifests: str, namespace: str) -> list[str]:
-    resources = mr.loads(manifests).resources
+    resources = admitted(manifests, mesh_of(NOBODY)).resources
     return [one.name for one in in_order([one for one in resources if isinstance(one, VirtualService)], namespace)]
 
 
@@ -101,7 +117,7 @@ def _subsets(
     mesh: Mapping[str, Any] = NOBODY,
 ) -> list[str]:
     config = mesh_of(mesh)
-    rules = [one for one in mr.loads(manifests).resources if isinstance(one, DestinationRule)]
+    rules = [one for one in admitted(manifests, config).resources if isinstance(one, DestinationRule)]
     lookup = DestinationRules(rules, config.domain, config.root_namespace, config.default_destination_rule_export_to)
     return list(lookup.effective(client, Host(host), owner, labels).subsets)
 

@@ -523,6 +523,10 @@ class _View:
             self.say(Code.FIELD_VALUE, f"`{value}` is no finite number", path)
         elif kind == "too_long":
             self.say(Code.FIELD_VALUE, f"more than {context['max_length']} items", path)
+        elif kind == "string_too_long":
+            self.say(Code.FIELD_VALUE, f"more than {context['max_length']} letters", path)
+        elif kind == "string_too_short":
+            self.say(Code.FIELD_VALUE, "the text is empty", path)
         elif kind == "too_short":
             self.say(Code.FIELD_VALUE, f"fewer than {context['min_length']} items", path)
         else:

@@ -423,7 +423,7 @@ class ZoneAwareLbSetting(Model):
     enabled: Bool | None = None
     failover: tuple[LocalityFailover, ...] = ()
     failover_priority: tuple[Str, ...] = ()
-    min_cluster_size: Annotated[UInt64, Field(ge=1)] | None = None
+    min_cluster_size: Annotated[UInt32, Field(ge=1)] | None = None
 
 
 class Warmup(Model):
@@ -434,13 +434,24 @@ class Warmup(Model):
     aggression: Annotated[Double, Field(ge=0)] | None = None
 
 
+class BackendUtilization(Model):
+    """Weights from what backends report of themselves."""
+
+    metric_names_for_computing_utilization: tuple[Str, ...] = ()
+    error_utilization_penalty_percent: UInt32 = 0
+    weight_update_period: Duration | None = None
+    weight_stabilization_period: Duration | None = None
+    weight_expiration_period: Duration | None = None
+
+
 class LoadBalancerSettings(OneOf):
     """Which host of a cluster gets the next request."""
 
-    one_of = (("simple", "consistentHash"),)
+    one_of = (("simple", "consistentHash", "backendUtilization"),)
 
     simple: SimpleLB | None = None
     consistent_hash: ConsistentHashLB | None = None
+    backend_utilization: BackendUtilization | None = None
     locality_lb_setting: LocalityLbSetting | None = None
     zone_aware_lb_setting: ZoneAwareLbSetting | None = None
     warmup: Warmup | None = None
@@ -605,7 +616,9 @@ class Subset(Model):
 class WorkloadSelector(Model):
     """Which clients a rule is for."""
 
-    match_labels: Labels = Field(default_factory=dict)
+    match_labels: Annotated[Mapping[Str, Annotated[Str, Field(max_length=63)]], Field(max_length=4096)] = Field(
+        default_factory=dict
+    )
 
 
 class DestinationRuleSpec(Model):

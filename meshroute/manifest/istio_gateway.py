@@ -51,7 +51,8 @@ class TLSCertificate(Model):
 class ServerTLSSettings(OneOf):
     """TLS towards clients. `https_redirect` sends plain HTTP to https."""
 
-    one_of = (("credentialName", "credentialNames", "tlsCertificates"),)
+    # The third pair, `credentialName` and `tlsCertificates`, the schema means to refuse and does not; the webhook does.
+    one_of = (("credentialNames", "tlsCertificates"), ("credentialName", "credentialNames"))
 
     https_redirect: Bool = False
     mode: ServerTLSMode = ServerTLSMode.PASSTHROUGH
@@ -70,6 +71,7 @@ class ServerTLSSettings(OneOf):
     min_protocol_version: TLSProtocol = TLSProtocol.TLS_AUTO
     max_protocol_version: TLSProtocol = TLSProtocol.TLS_AUTO
     cipher_suites: tuple[Str, ...] = ()
+    ecdh_curves: tuple[Str, ...] = ()
 
 
 class GatewayPort(Model):

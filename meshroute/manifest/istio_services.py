@@ -24,7 +24,9 @@ Port = Annotated[UInt32, Field(ge=1, le=65535)]
 class WorkloadLabels(Model):
     """Which workloads something is for: those that have all these labels."""
 
-    labels: Labels = Field(default_factory=dict)
+    labels: Annotated[Mapping[Str, Annotated[Str, Field(max_length=63)]], Field(max_length=256)] = Field(
+        default_factory=dict
+    )
 
 
 # Workloads
@@ -36,13 +38,13 @@ class WorkloadEntrySpec(Model):
     `ports` has the workload's port for each port name of the service. `weight` 0 counts as 1.
     """
 
-    address: Str = ""
+    address: Annotated[Str, Field(max_length=256)] = ""
     ports: Annotated[Mapping[Str, Port], Field(max_length=128)] = Field(default_factory=dict)
     labels: Annotated[Labels, Field(max_length=256)] = Field(default_factory=dict)
-    network: Str = ""
-    locality: Str = ""
+    network: Annotated[Str, Field(max_length=2048)] = ""
+    locality: Annotated[Str, Field(max_length=2048)] = ""
     weight: UInt32 = 0
-    service_account: Str = ""
+    service_account: Annotated[Str, Field(max_length=253)] = ""
 
 
 class WorkloadEntry(Resource):
@@ -90,7 +92,7 @@ class TCPHealthCheck(Model):
 class ExecHealthCheck(Model):
     """Healthy where a command succeeds."""
 
-    command: tuple[Str, ...]
+    command: tuple[Annotated[Str, Field(min_length=1)], ...]
 
 
 class GrpcHealthCheck(Model):
@@ -165,8 +167,8 @@ class EntryPort(Model):
     """A port of a service. Without a `target_port` it is the same number behind it."""
 
     number: Port
-    protocol: Str = ""
-    name: Str
+    protocol: Annotated[Str, Field(max_length=256)] = ""
+    name: Annotated[Str, Field(max_length=256)]
     target_port: Port | None = None
 
 
@@ -176,7 +178,7 @@ class ServiceEntrySpec(OneOf):
     one_of = (("workloadSelector", "endpoints"),)
 
     hosts: Annotated[tuple[Str, ...], Field(min_length=1, max_length=256)]
-    addresses: Annotated[tuple[Str, ...], Field(max_length=256)] = ()
+    addresses: Annotated[tuple[Annotated[Str, Field(max_length=64)], ...], Field(max_length=256)] = ()
     ports: Annotated[tuple[EntryPort, ...], Field(max_length=256)] = ()
     location: Location = Location.MESH_EXTERNAL
     resolution: Resolution = Resolution.NONE

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 import meshroute as mr
 from meshroute.balance.request_key import request_key
-from meshroute.conformance.engine import Admitted
+from meshroute.conformance.seeing import Admitted
 from meshroute.conformance.strategies.manifests import (
     EXPORTS,
     NAMESPACES,

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 import meshroute as mr
 from meshroute.compile.resolve import covers, most_specific, resolve
-from meshroute.conformance.engine import Admitted
+from meshroute.conformance.seeing import Admitted
 from meshroute.conformance.strategies import tables as small
 from meshroute.conformance.strategies.manifests import (
     NAMES,
     NAMESPACES,
     PORTS,
     clients,
-    exports,
+    exports_of,
     full_name,
     hosts,
     metadata,
@@ -190,13 +190,14 @@ def answering(draw: st.DrawFn) -> VirtualService:
     rule = HTTPRoute(
         match=(HTTPMatchRequest(port=port),) if port else (), direct_response=HTTPDirectResponse(status=204)
     )
+    about = draw(metadata(st.sampled_from(("vs-a", "vs-b"))))
     return VirtualService(
-        metadata=draw(metadata(st.sampled_from(("vs-a", "vs-b")))),
+        metadata=about,
         spec=VirtualServiceSpec(
             hosts=tuple(draw(st.lists(hosts, min_size=1, max_size=2, unique=True))),
             gateways=draw(st.sampled_from(((), (), (), ("mesh",), ("edge", "mesh"), ("edge",)))),
             http=(rule,),
-            export_to=draw(exports),
+            export_to=draw(exports_of(about.namespace)),
         ),
     )
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import meshroute as mr
-from meshroute.conformance.engine import Admitted
+from meshroute.conformance.seeing import Admitted
 from meshroute.conformance.strategies.manifests import (
     World,
     clients,

@@ -13,7 +13,7 @@ from meshroute import Request
 from meshroute.compile import actions
 from meshroute.compile.delegates import Delegates, conflict, joined, texts_conflict
 from meshroute.compile.routes import claim_path, is_catch_all, text_match
-from meshroute.conformance.engine import Admitted
+from meshroute.conformance.seeing import Admitted
 from meshroute.manifest.istio import (
     CorsPolicy,
     HeaderOperations,

@@ -22,7 +22,7 @@ from meshroute.compile.resolve import (
     specificity,
 )
 from meshroute.compile.service import RegisteredService
-from meshroute.conformance.engine import Admitted
+from meshroute.conformance.seeing import Admitted
 from meshroute.conformance.strategies.manifests import full_name
 from meshroute.conformance.strategies.meshes import (
     HOSTS,

@@ -316,21 +316,12 @@ SUMS = (
 MODEL = mr.Code.FIELD_NOT_MODELLED
 NOT_ACTED_ON = (
     Slip(
-        "a delay that grows",
-        "  - match:",
-        "  - fault: {delay: {exponentialDelay: 5s}}\n    match:",
+        "weights from backends",
+        "  subsets:",
+        "    portLevelSettings: [{port: {number: 1}, loadBalancer: {backendUtilization: {}}}]\n  subsets:",
         MODEL,
         0,
-        "spec.http[0].fault.delay.exponentialDelay",
-        WARNING,
-    ),
-    Slip(
-        "an error of HTTP/2",
-        "  - match:",
-        "  - fault: {abort: {http2Error: REFUSED}}\n    match:",
-        MODEL,
-        0,
-        "spec.http[0].fault.abort.http2Error",
+        "spec.trafficPolicy.portLevelSettings[0].loadBalancer.backendUtilization",
         WARNING,
     ),
     Slip(
@@ -485,11 +476,10 @@ WITHOUT_EFFECT = (
     ),
 )
 ACCEPTED = (
-    "localityLbSetting: {enabled: false, failoverPriority: [app]}",
     "localityLbSetting: {distribute: [{from: 'a/*', to: {a/b: 30, a/c: 30, 'd/*': 40}}, {from: '*', to: {'*': 100}}]}",
     "localityLbSetting: {distribute: [{from: a/b/c, to: {a/b/c: 1, a/b/d: 99}}, {from: a/b/d, to: {a: 100}}]}",
     "localityLbSetting: {enabled: true}",
-    "zoneAwareLbSetting: {failover: [{from: a, to: b}], failoverPriority: [app]}",
+    "zoneAwareLbSetting: {enabled: true, minClusterSize: 4294967295}",
     "warmup: {duration: 1.001s, aggression: 0.1, minimumPercent: 100}",
     "warmupDurationSecs: 1s",
 )
@@ -548,7 +538,6 @@ NUMBERS = (
         "mirrors: [{destination: {host: web}, percentage: {value: -0.1}}]",
         "mirrors[0].percentage.value",
     ),
-    of_rule("an old percentage", "mirror: {host: web}\nmirrorPercent: 101", "mirrorPercent", 2),
     of_rule(
         "too rare", "fault: {delay: {fixedDelay: 1s, percentage: {value: 0.00009}}}", "fault.delay.percentage.value"
     ),
@@ -831,7 +820,10 @@ class TestCheck9WithoutEffect:
         lines = f"    trafficPolicy: {{loadBalancer: {{localityLbSetting: {{{line}}}}}}}"
         text = VALID.replace("  - name: v1", f"  - name: v1\n{lines}")
         assert [one.code for one in said(text)] == [IGNORED]
-        assert said(text.replace("  subsets:", "    outlierDetection: {}\n  subsets:")) == []
+        detected = text.replace("  subsets:", "    outlierDetection: {}\n  subsets:")
+        assert [one.code for one in said(detected)] == [mr.Code.ISTIO_WARNS]
+        own = text.replace("loadBalancer: {locality", "outlierDetection: {}, loadBalancer: {locality")
+        assert said(own) == []
 
 
 class TestCheck12Together:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import meshroute as mr
 from meshroute import Request
-from meshroute.conformance.engine import Admitted
+from meshroute.conformance.seeing import Admitted
 from meshroute.decision import NO_CLUSTER, NO_ROUTE, NOBODY_LISTENS, Forwarded, Responded
 from meshroute.manifest import Resource
 from meshroute.manifest.istio import VirtualService

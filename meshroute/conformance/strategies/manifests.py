@@ -72,7 +72,11 @@ OUTSIDE = ("outside.example", "*.example")
 namespaces = st.sampled_from(NAMESPACES)
 names = st.sampled_from(NAMES)
 ports = st.sampled_from(PORTS)
-exports = st.sampled_from(EXPORTS)
+
+
+def exports_of(namespace: str, *, hidden: bool = False) -> st.SearchStrategy[tuple[str, ...]]:
+    """What a resource of a namespace may say of its readers: no namespace twice, and `~` only if it may be `hidden`."""
+    return st.sampled_from([one for one in EXPORTS if not {".", namespace} <= set(one) and (hidden or "~" not in one)])
 
 
 def full_name(name: str, namespace: str) -> str:
@@ -242,8 +246,9 @@ def destination_rules(draw: st.DrawFn) -> DestinationRule:
         "v2": st.sampled_from(({"version": "v2"}, {"version": "v9"})),
         "all": st.just({}),
     }
+    about = draw(metadata(st.sampled_from(("dr-a", "dr-b"))))
     return DestinationRule(
-        metadata=draw(metadata(st.sampled_from(("dr-a", "dr-b")))),
+        metadata=about,
         spec=DestinationRuleSpec(
             host=draw(hosts),
             subsets=tuple(
@@ -251,7 +256,7 @@ def destination_rules(draw: st.DrawFn) -> DestinationRule:
                 for name in chosen
             ),
             traffic_policy=draw(st.none() | traffic_policies),
-            export_to=draw(exports),
+            export_to=draw(exports_of(about.namespace)),
         ),
     )
 
@@ -311,7 +316,7 @@ def http_rules(draw: st.DrawFn) -> HTTPRoute:
     )
 
 
-def _apart(some: Sequence[str]) -> tuple[str, ...]:
+def apart(some: Sequence[str]) -> tuple[str, ...]:
     """The hosts without those that another one of them stands for: both in one VirtualService are refused."""
 
     def stands_for(wide: str, other: str) -> bool:
@@ -325,13 +330,14 @@ def virtual_services(
     draw: st.DrawFn, rules: st.SearchStrategy[HTTPRoute] | None = None, *, max_hosts: int = 2
 ) -> VirtualService:
     """Rules for one host or two, mostly of the mesh; two of one name are told apart by their namespaces."""
+    about = draw(metadata(st.sampled_from(("vs-a", "vs-b", "vs-c"))))
     return VirtualService(
-        metadata=draw(metadata(st.sampled_from(("vs-a", "vs-b", "vs-c")))),
+        metadata=about,
         spec=VirtualServiceSpec(
-            hosts=draw(st.lists(hosts, min_size=1, max_size=max_hosts, unique=True).map(_apart)),
+            hosts=draw(st.lists(hosts, min_size=1, max_size=max_hosts, unique=True).map(apart)),
             gateways=draw(st.sampled_from(((), (), (), ("mesh",), ("edge", "mesh"), ("edge",)))),
             http=tuple(draw(st.lists(rules or http_rules(), min_size=1, max_size=4))),
-            export_to=draw(exports),
+            export_to=draw(exports_of(about.namespace)),
         ),
     )
 

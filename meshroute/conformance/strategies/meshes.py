@@ -12,7 +12,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from meshroute.conformance.strategies.manifests import TIMES, full_name
+from meshroute.conformance.strategies.manifests import TIMES, apart, exports_of, full_name
 from meshroute.manifest import ObjectMeta, Resource, Service, ServiceEntry, Sidecar, VirtualService, WorkloadEntry
 from meshroute.manifest.istio import Destination, HTTPRoute, HTTPRouteDestination, VirtualServiceSpec
 from meshroute.manifest.istio_services import ServiceEntrySpec, WorkloadEntrySpec
@@ -20,22 +20,21 @@ from meshroute.manifest.istio_sidecar import SidecarSpec
 from meshroute.manifest.kubernetes import ServicePort, ServiceSpec
 
 NAMESPACES = ("shop", "bank", "istio-system")
-EXPORTS: tuple[tuple[str, ...], ...] = ((), (), ("*",), (".",), ("shop",), ("bank", "."), ("~",))
 HOSTS = (full_name("web", "shop"), full_name("web", "bank"), full_name("pay", "bank"), "a.example", "b.example")
 WILD = ("*", "*.local", "*.bank.svc.cluster.local", "*.example", "*b.example")
-IMPORTS = tuple(f"{owner}/{host}" for owner in (".", "*", "shop", "bank") for host in (*HOSTS, *WILD))
-EXCLUDED = tuple(f"~{owner}/{host}" for owner in ("", "*", ".", "bank") for host in (HOSTS[0], "a.example", *WILD))
+"""The last stands for a part of a name, which Sidecars may not do."""
+IMPORTS = tuple(f"{owner}/{host}" for owner in (".", "*", "shop", "bank") for host in (*HOSTS, *WILD[:-1]))
+EXCLUDED = tuple(f"~{owner}/{host}" for owner in ("", "*", ".", "bank") for host in (HOSTS[0], "a.example", *WILD[:-1]))
 
 namespaces = st.sampled_from(NAMESPACES)
 times = st.sampled_from(TIMES)
-exports = st.sampled_from(EXPORTS)
 
 
 @st.composite
 def services(draw: st.DrawFn) -> Service:
     """A Service with a name that Kubernetes would let it have, on one port or both."""
     name, namespace = draw(st.sampled_from((("web", "shop"), ("web", "bank"), ("pay", "bank"))))
-    written = draw(exports)
+    written = draw(exports_of(namespace, hidden=True))
     return Service(
         metadata=ObjectMeta(
             name=name,
@@ -67,7 +66,7 @@ def entries(draw: st.DrawFn) -> ServiceEntry:
                 "ports": [{"number": number, "name": f"http-{number}", "protocol": "HTTP"} for number in numbers],
                 "resolution": "STATIC",
                 "endpoints": [{"address": f"10.0.{NAMESPACES.index(namespace)}.{'efg'.index(name)}"}],
-                "exportTo": list(draw(exports)),
+                "exportTo": list(draw(exports_of(namespace, hidden=True))),
             }
         ),
     )
@@ -103,9 +102,9 @@ def virtual_services(draw: st.DrawFn) -> VirtualService:
     return VirtualService(
         metadata=ObjectMeta(name=name, namespace=namespace, creation_timestamp=draw(times)),
         spec=VirtualServiceSpec(
-            hosts=tuple(draw(st.lists(st.sampled_from((*HOSTS, *WILD[1:])), min_size=1, max_size=2, unique=True))),
+            hosts=draw(st.lists(st.sampled_from((*HOSTS, *WILD[1:])), min_size=1, max_size=2, unique=True).map(apart)),
             http=(HTTPRoute(route=(HTTPRouteDestination(destination=destination),)),),
-            export_to=draw(exports),
+            export_to=draw(exports_of(namespace)),
         ),
     )
 

@@ -111,9 +111,9 @@ spec: {containers: [{name: c}]}
     rewrite: {uri: /}
     fault:
       delay:
-        exponentialDelay: 5s  # <- field-not-modelled warning spec.http[0].fault.delay.exponentialDelay
+        exponentialDelay: 5s  # <- field-value error spec.http[0].fault.delay.exponentialDelay
       abort:
-        http2Error: REFUSED  # <- field-not-modelled warning spec.http[0].fault.abort.http2Error
+        http2Error: REFUSED  # <- field-value error spec.http[0].fault.abort.http2Error
 """,
     "field_not_modelled: in a DestinationRule": RULE
     + """\
@@ -176,15 +176,15 @@ metadata: {name: a}
 spec:
   selector: {a: b}
   servers:
-  - {port: {number: 80, name: http, protocol: HTTP}, hosts: [a.example]}
+  - {port: {number: 443, name: first, protocol: HTTPS}, hosts: [z.example], tls: &tls {mode: SIMPLE, credentialName: c}}
   - {port: {number: 80, name: grpc, protocol: GRPC}, hosts: [a.example]}
   - port: {number: 80, name: tcp, protocol: TCP}  # <- server-ignored warning spec.servers[2]
     hosts: [a.example]
-  - {port: {number: 443, name: https, protocol: HTTPS}, hosts: [a.example], tls: {mode: SIMPLE}}
+  - {port: {number: 443, name: https, protocol: HTTPS}, hosts: [a.example], tls: *tls}
   - {port: {number: 443, name: tls, protocol: TLS}, hosts: [b.example], tls: {mode: PASSTHROUGH}}
   - port: {number: 443, name: https-again, protocol: HTTPS}  # <- server-ignored warning spec.servers[5]
     hosts: [c.example, b.example]
-    tls: {mode: SIMPLE}
+    tls: *tls
 """,
     "field_not_modelled: in entries": ENTRY
     + """\
@@ -193,9 +193,10 @@ spec:
   location: MESH_INTERNAL
   subjectAltNames: [a]
   ports:
-  - {number: 80, name: http, targetPort: 80}
+  - {number: 80, name: http, protocol: HTTP, targetPort: 80}
   - number: 81
     name: other
+    protocol: HTTP
     targetPort: 8080  # <- field-not-modelled warning spec.ports[1].targetPort
 ---
 """
@@ -216,7 +217,7 @@ spec: {template: {address: 10.0.0.1}}
     + """\
 spec:
   hosts: ["*.example"]
-  ports: [{number: 80, name: http}]
+  ports: [{number: 80, name: http, protocol: HTTP}]
   resolution: DYNAMIC_DNS  # <- field-not-modelled warning spec.resolution
 """,
     "field_not_modelled: sockets of a host": ENTRY
@@ -269,7 +270,7 @@ spec:
 ---
 """
     + ENTRY.replace("entry", "other")
-    + "spec: {hosts: [b.example], ports: [{number: 80, name: http}]}\n",
+    + "spec: {hosts: [b.example], ports: [{number: 80, name: http, protocol: HTTP}]}\n",
     "names_not_asked": ENTRY
     + """\
 spec:
@@ -288,7 +289,7 @@ spec:
   resolution: DNS
   endpoints: [{address: 10.0.0.1}]
 """,
-    "endpoint_without_address": ENTRY
+    "value_refused: an endpoint without address": ENTRY
     + """\
 spec:
   hosts: [a.example]
@@ -296,7 +297,7 @@ spec:
   resolution: STATIC
   endpoints:
   - address: 10.0.0.1
-  - address: b.example  # <- endpoints-missing warning spec.endpoints[1].address
+  - address: b.example  # <- field-value error spec.endpoints[1].address
 """,
     "service_taken": ENTRY
     + """\
@@ -304,11 +305,11 @@ spec:
   hosts:
   - a.example
   - pay.bank.svc.cluster.local  # <- service-ignored warning spec.hosts[1]
-  ports: [{number: 80, name: http}]
+  ports: [{number: 80, name: http, protocol: HTTP}]
 """,
     "service_taken: by an older entry": ENTRY
     + """\
-spec: {hosts: [a.example], ports: [{number: 80, name: http}]}
+spec: {hosts: [a.example], ports: [{number: 80, name: http, protocol: HTTP}]}
 ---
 """
     + ISTIO
@@ -318,16 +319,16 @@ metadata: {name: younger, namespace: bank, creationTimestamp: 2026-01-01T00:00:0
 spec:
   hosts:
   - a.example  # <- service-ignored warning spec.hosts[0]
-  ports: [{number: 80, name: http}]
+  ports: [{number: 80, name: http, protocol: HTTP}]
 """,
-    "import_invalid": ISTIO
+    "value_refused: what is no host of a Sidecar": ISTIO
     + """\
 kind: Sidecar
 metadata: {name: a}
 spec:
   egress:
   - hosts:
-    - ./*
+    - bank/*
     - web.default.svc.cluster.local  # <- field-value error spec.egress[0].hosts[1]
     - a/b/c  # <- field-value error spec.egress[0].hosts[2]
     - ./  # <- field-value error spec.egress[0].hosts[3]
@@ -360,13 +361,14 @@ spec: {egress: [{hosts: [./a.example]}]}
     + """\
 kind: Sidecar
 metadata: {name: a}
+spec: {outboundTrafficPolicy: {}}
 ---
 """
     + ISTIO
     + """\
 kind: Sidecar
 metadata: {name: chosen}
-spec: {workloadSelector: {labels: {app: web}}}
+spec: {workloadSelector: {labels: {app: web}}, outboundTrafficPolicy: {}}
 ---
 """
     + ISTIO
@@ -374,6 +376,7 @@ spec: {workloadSelector: {labels: {app: web}}}
 kind: Sidecar
 metadata:
   name: b  # <- sidecar-ignored warning metadata.name
+spec: {outboundTrafficPolicy: {}}
 """,
     "host_unknown: what an alias stands for": ALIAS
     + ROUTES
@@ -459,7 +462,7 @@ spec:
   - match:
     - uri: {prefix: /a}
       gateways: [mesh]
-    - uri: {prefix: /ab}  # takes more: from gateways too
+    - uri: {prefix: /ab}  # takes more # <- istio-warns warning spec.http[0].match[1]
     - uri: {prefix: /ab}  # <- rule-unreachable warning spec.http[0].match[2]
       gateways: [mesh]
     route: [{destination: {host: web}}]
@@ -475,14 +478,16 @@ spec:
   - match: [{uri: {prefix: /abc}}]  # <- rule-unreachable warning spec.http[3]
     route: [{destination: {host: web}}]
 """,
-    "match_covered: not by a rule that goes on elsewhere": ROUTES
+    "istio_warns": ROUTES
     + "spec:\n"
     + WEB
     + """\
   http:
   - match: [{uri: {prefix: /a}}]
     delegate: {name: more}
-  - match: [{uri: {prefix: /ab}}, {uri: {prefix: /a}}]
+  - match:
+    - uri: {prefix: /ab}  # <- istio-warns warning spec.http[1].match[0]
+    - uri: {prefix: /a}  # <- istio-warns warning spec.http[1].match[1]
     route: [{destination: {host: web}}]
 ---
 """
@@ -527,7 +532,7 @@ spec:
     loadBalancer:
       consistentHash:
         httpHeaderName: x
-        minimumRingSize: 5  # <- field-value error @hash.minimumRingSize
+        minimumRingSize: 5  # <- field-value error @hash.minimumRingSize ; field-value warning @hash.minimumRingSize
         maglev:
           tableSize: 0  # <- field-value error @hash.maglev.tableSize
 """,
@@ -538,7 +543,7 @@ spec:
   http:
   - delegate:  # <- delegate-unknown warning spec.http[0].delegate
       name: other
-  - route: [{destination: {host: web}}]
+  - route: [{destination: {host: web}}]  # <- istio-warns warning spec.http[1]
 """,
     "weight_ignored": ROUTES
     + "spec:\n"
@@ -668,7 +673,7 @@ spec:
     trafficPolicy:
       loadBalancer:
         consistentHash:  # <- field-value error spec.subsets[0].trafficPolicy.loadBalancer.consistentHash
-          minimumRingSize: 9000000
+          minimumRingSize: 9000000  # <- field-value warning @subset.consistentHash.minimumRingSize
   - name: v2
     trafficPolicy:
       loadBalancer: {consistentHash: {ringHash: {minimumRingSize: 8388608}}}
@@ -798,10 +803,17 @@ spec:
       loadBalancer: {localityLbSetting: {failoverPriority: [app]}}
   subsets:
   - name: v1
-    trafficPolicy: {loadBalancer: {localityLbSetting: {enabled: false, failoverPriority: [app]}}}
+    trafficPolicy:
+      loadBalancer:
+        localityLbSetting:
+          enabled: false
+          failoverPriority: [app]  # <- istio-warns warning @subset.localityLbSetting.failoverPriority
   - name: all
     trafficPolicy:
-      loadBalancer: {localityLbSetting: {distribute: [{from: eu, to: {eu: 100}}], failoverPriority: [app]}}
+      loadBalancer:
+        localityLbSetting:
+          distribute: [{from: eu, to: {eu: 100}}]
+          failoverPriority: [app]  # <- istio-warns warning spec.subsets[1].@locality.failoverPriority
 """,
     "failover_ignored: where a port has none": RULE
     + """\
@@ -816,7 +828,10 @@ spec:
           failoverPriority: [app]  # <- setting-ignored warning spec.@port.failoverPriority
   subsets:
   - name: v1
-    trafficPolicy: {loadBalancer: {localityLbSetting: {failoverPriority: [app]}}}
+    trafficPolicy:
+      loadBalancer:
+        localityLbSetting:
+          failoverPriority: [app]  # <- istio-warns warning @subset.localityLbSetting.failoverPriority
 """,
     "warmup_ignored": RULE
     + """\
@@ -889,7 +904,7 @@ spec:
     route: [{destination: {host: web}}]
   - match: [{uri: {prefix: /b}}]  # <- rule-dropped warning spec.http[1]
     route: [{destination: {host: web}}]
-  - delegate:  # <- delegate-unknown warning spec.http[2].delegate
+  - delegate:  # <- field-value error spec.http[2].delegate
       name: vs
 """,
     "host_taken": ROUTES
@@ -1006,6 +1021,7 @@ SHORT = {
     "@hash": "spec.trafficPolicy.loadBalancer.consistentHash",
     "@cookie": "trafficPolicy.loadBalancer.consistentHash.httpCookie",
     "@outliers": "trafficPolicy.outlierDetection",
+    "@subset": "spec.subsets[0].trafficPolicy.loadBalancer",
     "@port": "trafficPolicy.portLevelSettings[0].loadBalancer.localityLbSetting",
 }
 """Parts of field paths that would make lines too long."""

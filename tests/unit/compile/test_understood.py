@@ -118,15 +118,18 @@ class TestWalk:
             {
                 "hosts": ["web"],
                 "http": [
-                    {"fault": {"delay": {"exponentialDelay": "5s"}}, "route": [{"destination": {"host": "web"}}]},
-                    {"fault": {"delay": {"exponentialDelay": "5s"}, "abort": {"http2Error": "x"}}},
+                    {"fault": {"delay": {"fixedDelay": "5s"}}, "route": [{"destination": {"host": "web"}}]},
+                ],
+                "tcp": [
+                    {"match": [{"sourceSubnet": "10.0.0.0/8"}, {"sourceSubnet": "10.0.0.0/8", "port": 80}]},
+                    {"match": [{"sourceSubnet": "10.0.0.0/8"}]},
                 ],
             }
         )
         assert [path_text(path) for path in not_acted_on("VirtualService", spec)] == [
-            "http[0].fault.delay.exponentialDelay",
-            "http[1].fault.delay.exponentialDelay",
-            "http[1].fault.abort.http2Error",
+            "tcp[0].match[0].sourceSubnet",
+            "tcp[0].match[1].sourceSubnet",
+            "tcp[1].match[0].sourceSubnet",
         ]
 
     def test_what_is_not_written_is_not_reported(self) -> None:

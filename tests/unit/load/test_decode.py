@@ -418,7 +418,8 @@ class TestValues:
             ),
             (
                 "{simple: RANDOM, consistentHash: {}}",
-                "at most one of `simple` or `consistentHash` may be set: `simple` and `consistentHash` are",
+                "at most one of `simple`, `consistentHash` or `backendUtilization` may be set: "
+                "`simple` and `consistentHash` are",
             ),
             (
                 "{consistentHash: {httpHeaderName: x, useSourceIp: true}}",

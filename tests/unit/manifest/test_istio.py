@@ -222,6 +222,7 @@ SERVER_TLS: dict[str, Any] = {
     "minProtocolVersion": "TLSV1_2",
     "maxProtocolVersion": "TLS_AUTO",
     "cipherSuites": ["l"],
+    "ecdhCurves": ["m"],
 }
 GATEWAY: dict[str, Any] = {
     "apiVersion": "networking.istio.io/v1alpha3",
@@ -344,7 +345,15 @@ class TestSchema:
         # Members of oneOf groups that the samples cannot hold at once; TestGroups has them.
         others = {"port", "bytes", "exponentialDelay", "grpcStatus", "http2Error", "simple", "httpHeaderName"}
         others |= {"useSourceIp", "httpQueryParameterName", "ringHash", "prefix", "regex"}
-        others |= {"credentialName", "credentialNames", "workloadSelector", "tcpSocket", "exec", "grpc"}
+        others |= {
+            "credentialName",
+            "credentialNames",
+            "workloadSelector",
+            "tcpSocket",
+            "exec",
+            "grpc",
+            "backendUtilization",
+        }
         full = model.model_validate(value).model_dump(mode="json", by_alias=True, fallback=str)
         left = _keys(full) - _keys(value)
         assert left <= others | {
@@ -380,7 +389,8 @@ class TestGroups:
             (ConsistentHashLB, {"httpCookie": {"name": "a"}}, {"httpQueryParameterName": "a"}),
             (ConsistentHashLB, {"ringHash": {}}, {"maglev": {}}),
             (ServerTLSSettings, {"credentialName": ""}, {"credentialNames": ["a"]}),
-            (ServerTLSSettings, {"credentialName": "a"}, {"tlsCertificates": [{}]}),
+            (ServerTLSSettings, {"credentialNames": ["a"]}, {"tlsCertificates": [{}]}),
+            (LoadBalancerSettings, {"simple": "RANDOM"}, {"backendUtilization": {}}),
             (ServiceEntrySpec, {"hosts": ["a"], "endpoints": []}, {"hosts": ["a"], "workloadSelector": {}}),
             (ReadinessProbe, {"httpGet": {"port": 1}}, {"tcpSocket": {"port": 1}}),
             (ReadinessProbe, {"exec": {"command": ["a"]}}, {"grpc": {}}),
