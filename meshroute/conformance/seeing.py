@@ -52,7 +52,7 @@ class Admitted(mr.Mesh):
 def admitted(manifests: str, config: mr.MeshConfig) -> Admitted:
     """The same of a text. Raises ManifestError for what the schema does not take."""
     loaded = load_text(manifests, "inline")
-    if loaded.drafts:
+    if any(one.severity is mr.Severity.ERROR for one in loaded.diagnostics):
         raise mr.ManifestError(loaded.diagnostics)
     return Admitted(loaded.resources, loaded.diagnostics, config=config)
 

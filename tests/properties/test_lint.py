@@ -12,7 +12,7 @@ import meshroute as mr
 from meshroute.analysis.lint.reachable import Key, Rules
 from meshroute.analysis.reach import Hidden, Reach, Reached, Undecided
 from meshroute.compile.actions import fault_of
-from meshroute.conformance.engine import Admitted
+from meshroute.conformance.seeing import Admitted
 from meshroute.conformance.strategies.tables import requests, route_matches
 from meshroute.manifest import VirtualService
 from meshroute.manifest.istio import HTTPFaultInjection
