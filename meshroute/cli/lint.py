@@ -84,7 +84,7 @@ def lint(
     ] = None,
     pages: Annotated[
         str,
-        typer.Option("--pages", metavar="URL", help="For SARIF: the address of the folder with a page for each code."),
+        typer.Option("--pages", metavar="URL", help="For SARIF: the address of the folder with the pages of codes."),
     ] = "",
     listing: Annotated[bool, typer.Option("--list", help="List the codes, beside those of other tools.")] = False,
     honest: Annotated[

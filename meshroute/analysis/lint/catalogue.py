@@ -146,6 +146,7 @@ CATALOGUE: Final[Mapping[Code | LintCode, About]] = {
     ),
     Code.PROTOCOL_NOT_HTTP: About("HTTP rules on a port that does not speak HTTP", _WARNING, "CONNECT-5"),
     Code.SETTING_IGNORED: About("a setting without effect where it stands", _WARNING, "CHECK-9", ("IST0133",)),
+    Code.ISTIO_WARNS: About("Istio warns of what has its effect all the same", _WARNING, "CHECK-9"),
     Code.ADDRESS_ASSUMED: About("addresses that were made up", _NOTE),
     # which rules requests reach
     LintCode.RULE_OVERSHADOWED: About("the request that a rule is written for goes to another", _NOTE, "LINT-5"),
@@ -251,3 +252,16 @@ CATALOGUE: Final[Mapping[Code | LintCode, About]] = {
     LintCode.SUPPRESSION_UNUSED: About("a suppression that suppresses nothing", _NOTE),
 }
 """In the order in which codes are listed."""
+
+
+_ABOUT_TEXT: Final = tuple(Code)[: tuple(Code).index(Code.REGEX_INVALID)]
+
+
+def page_of(code: Code | LintCode) -> str:
+    """The page that explains a code, from the folder `docs`: its own; or, of codes about the text of manifests and its
+    repairs, a part of the page about diagnostics.
+
+    >>> page_of(Code.HOST_UNKNOWN), page_of(Code.KEY_DUPLICATE)
+    ('lint/host-unknown.md', 'diagnostics.md#key-duplicate')
+    """
+    return f"diagnostics.md#{code}" if code in _ABOUT_TEXT else f"lint/{code}.md"

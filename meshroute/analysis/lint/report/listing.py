@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from meshroute.analysis.lint.catalogue import CATALOGUE
+from meshroute.analysis.lint.catalogue import CATALOGUE, page_of
 
 
 def codes_as_text() -> str:
@@ -33,7 +33,7 @@ def codes_as_json() -> str:
             "istio": list(about.istio),
             "kiali": list(about.kiali),
             "clause": about.clause,
-            "page": f"docs/lint/{code}.md",
+            "page": f"docs/{page_of(code)}",
         }
         for code, about in CATALOGUE.items()
     ]

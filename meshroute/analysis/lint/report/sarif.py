@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 from urllib.parse import quote
 
-from meshroute.analysis.lint.catalogue import CATALOGUE
+from meshroute.analysis.lint.catalogue import CATALOGUE, page_of
 from meshroute.analysis.lint.finding import AnyCode, Finding
 from meshroute.analysis.lint.report.excerpt import Sources
 from meshroute.analysis.lint.report.replay import NOTHING, Typed, shown_by, witness_values
@@ -31,7 +31,7 @@ _NOTHING: Final[Mapping[str, str]] = {}
 
 
 def as_sarif(sifted: Sifted, sources: Mapping[str, str] = _NOTHING, *, pages: str = "", typed: Typed = NOTHING) -> str:
-    """One run. `pages` is the address of the folder that the pages of codes are in, such as `https://…/docs/lint/`;
+    """One run. `pages` is the address of the project's folder of pages, such as `https://…/docs/`;
     `typed` is what commands name the manifests by."""
     numbers = {code: number for number, code in enumerate(CATALOGUE)}
     texts = Sources(sources)
@@ -61,7 +61,7 @@ def _version() -> str:
 
 def _rule(code: AnyCode, pages: str) -> dict[str, Any]:
     about = CATALOGUE[code]
-    page = f"docs/lint/{code}.md"
+    page = f"docs/{page_of(code)}"
     others = [*about.istio, *about.kiali]
     help = f"See {page}" + (f", {about.clause} of the specification" if about.clause else "")
     rule: dict[str, Any] = {
@@ -73,7 +73,7 @@ def _rule(code: AnyCode, pages: str) -> dict[str, Any]:
         "properties": {"page": page, "clause": about.clause, "tags": ["service-mesh", *others]},
     }
     if pages:
-        rule["helpUri"] = f"{pages.rstrip('/')}/{code}.md"
+        rule["helpUri"] = f"{pages.rstrip('/')}/{page_of(code)}"
     return rule
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import meshroute as mr
 from meshroute.analysis.lint import Finding
 from meshroute.analysis.lint.finding import of_diagnostic
+from meshroute.analysis.lint.suppress import in_objects, sift
 
 PAGES = {path.stem: path.read_text("utf-8") for path in sorted((Path(__file__).parents[4] / "docs/lint").glob("*.md"))}
 REACHABILITY = ("rule-", "prefix-", "fault-")
@@ -21,9 +22,11 @@ def block(page: str, info: str) -> str:
 
 
 def findings(text: str, config: mr.MeshConfig | None = None) -> list[Finding]:
-    """Everything that is found in manifests, also in those that are refused."""
+    """Everything that is found in manifests and not suppressed there, also in those that are refused."""
     try:
-        return list(mr.lint(mr.loads(text, config=config or mr.MeshConfig())))
+        mesh = mr.loads(text, config=config or mr.MeshConfig())
+        suppressions, unusable = in_objects(mesh.resources)
+        return list(sift([*mr.lint(mesh), *unusable], suppressions).findings)
     except mr.ManifestError as error:
         return [of_diagnostic(one) for one in error.diagnostics]
 

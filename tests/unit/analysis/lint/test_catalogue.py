@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 import meshroute as mr
 from meshroute.analysis.lint import CATALOGUE
+from meshroute.analysis.lint.catalogue import page_of
 from meshroute.conformance.vectors import defined_clauses
 
 SPEC = Path(__file__).parents[4] / "spec"
@@ -43,12 +46,18 @@ spec:
 
 
 def row(code: mr.Code | mr.LintCode) -> str:
-    """The line of a code in the index: linked where it has a page, or a heading among the diagnostics."""
+    """The line of a code in the index."""
     about = CATALOGUE[code]
-    own = (SPEC.parent / "docs/lint" / f"{code}.md").exists()
-    target = f"lint/{code}.md" if own else f"diagnostics.md#{code}" if isinstance(code, mr.Code) else ""
-    name = f"[{code}]({target})" if target else str(code)
-    return f"| {name} | {about.severity} | {about.title} | {' '.join((*about.istio, *about.kiali))} |"
+    others = " ".join((*about.istio, *about.kiali))
+    return f"| [{code}]({page_of(code)}) | {about.severity} | {about.title} | {others} |"
+
+
+@pytest.mark.parametrize("code", CATALOGUE)
+def test_the_page_that_is_named_is_there(code: mr.Code | mr.LintCode) -> None:
+    """SARIF and the list name it to people, with the heading where it is a part of a page."""
+    page, _, heading = page_of(code).partition("#")
+    text = (SPEC.parent / "docs" / page).read_text("utf-8")
+    assert f"### {heading}\n" in text if heading else text.startswith(f"# {code}\n")
 
 
 def test_the_index_in_the_documentation_is_the_catalogue() -> None:

@@ -399,7 +399,10 @@ class TestSarif:
             return first
 
         assert "helpUri" not in rule(as_sarif(ALL))
-        assert rule(as_sarif(ALL, pages="https://d.example/l/"))["helpUri"] == "https://d.example/l/file-unreadable.md"
+        assert (
+            rule(as_sarif(ALL, pages="https://d.example/l/"))["helpUri"]
+            == "https://d.example/l/diagnostics.md#file-unreadable"
+        )
 
     def test_a_result(self) -> None:
         """Its place with the end of the word, other places, what suppresses it, what it is known by."""

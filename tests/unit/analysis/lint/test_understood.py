@@ -106,8 +106,10 @@ items:
     http:
     - route: [{destination: {host: web}}]
       match: [{uri: {prefix: /a}}]
-      fault: {delay: {exponentialDelay: 5s}}
     - redirect: {uri: /, redirectCode: 305}
+    tcp:
+    - match: [{sourceSubnet: 10.0.0.0/8}]
+      route: [{destination: {host: web}}]
     tipo: x
 """
 
@@ -193,7 +195,7 @@ class TestFields:
     def test_what_loading_dropped_or_passed_over_is_not_lost(self, answer: Understanding) -> None:
         """By the path in the object, though it stands in a list; with the rule that it is about."""
         assert wanting(answer, "VirtualService shop/web") == {
-            "spec.http[0].fault.delay.exponentialDelay": (How.NOT, "what http[0] takes of web"),
+            "spec.tcp[0].match[0].sourceSubnet": (How.NOT, "what tcp[0] takes of web"),
             "spec.http[1].redirect": (How.PARTLY, "what http[1] takes of web"),
             "spec.http[1].redirect.redirectCode": (How.NOT, "what http[1] takes of web"),
             "spec.tipo": (How.NOT, "requests for web"),
