@@ -213,7 +213,9 @@ ports:
 """,
         )
         check(text)
-        assert {one.severity for one in findings(text)} == {mr.Severity.NOTE}
+        (finding,) = findings(text)
+        assert finding.severity is mr.Severity.NOTE
+        assert ("whatever is not HTTP on port 22" in finding.message) is (protocol == '""')
 
 
 def test_ist0140_rules_that_requests_from_a_gateway_pass_by() -> None:

@@ -263,6 +263,19 @@ http:
   route: [{destination: {host: web}}]
 - route: [{destination: {host: api}}]
 """),
+    "but of one behind what takes something on the port": service(ports=TWO)
+    + pod()
+    + service("api", "[{name: http, port: 80}]")
+    + pod("api-1", "api", "10.8.2.1")
+    + rules("""
+hosts: [web]
+http:
+- match: [{port: 9090, uri: {prefix: /a/}}, {port: 9090, uri: {prefix: /}, method: {exact: GET}}]
+  route: [{destination: {host: web}}]
+- route:
+  - destination:
+      host: api  # <- destination-port-missing
+"""),
     "but of one behind what only some clients have": service(ports=TWO)
     + pod()
     + service("api", "[{name: http, port: 80}]")
@@ -288,6 +301,19 @@ http:
 - route: [{destination: {host: web}}]
 """)
     + rules("http: [{route: [{destination: {host: api}}]}]", "api"),
+    "a rule for a Gateway alone is one of the Gateway's": service(ports=TWO)
+    + pod()
+    + gateway("web.example", 8080)
+    + rules("""
+hosts: [web, web.example]
+gateways: [mesh, edge/edge]
+http:
+- match: [{gateways: [edge/edge]}]
+  route:
+  - destination:
+      host: web  # <- destination-port-missing
+- route: [{destination: {host: web}}]
+"""),
     "a rule for a Gateway alone is not one of sidecars": service(ports=TWO)
     + pod()
     + service("api", "[{name: http, port: 80}]")

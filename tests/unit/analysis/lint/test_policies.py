@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import meshroute as mr
-from meshroute.manifest.istio import LocalityFailover, LocalityLbSetting
+from meshroute.manifest.istio import LocalityFailover, LocalityLbSetting, ZoneAwareLbSetting
 from tests.unit.analysis.lint.marks import SHOP, SPLIT, findings, istio, marked, pod, policy, service, told
 
 
@@ -217,3 +217,4 @@ def test_a_setting_of_the_mesh_that_somebody_wrote_is_no_surprise(mesh: Locality
     text = NODES + pods(2, "ab") + outliers("    maxEjectionPercent: 50", "  # <- failover-implied")
     assert told(text) == marked(text)
     assert told(text, mr.MeshConfig(locality=mesh)) == []
+    assert told(text, mr.MeshConfig(zone_aware=ZoneAwareLbSetting())) == []

@@ -75,6 +75,10 @@ CASES = {
         "tcp: [{route: [{destination: {host: web, port: {number: 80}}}]}]\n"
         f"http:  # <- rules-of-other-kind\n- {TO_WEB}"
     ),
+    "TCP rules for a Gateway of HTTP": SHOP
+    + gateway("web.example")
+    + rules(f"hosts: [web.example]\ngateways: [edge/edge]\ntcp:  # <- rules-of-other-kind\n- {TO_WEB}"),
+    "rules for a service without ports": service(ports="[]") + pod() + rules(f"hosts: [web]\ntcp: [{{{TO_WEB}}}]"),
     "rules for a Gateway that is not given": SHOP
     + rules(f"hosts: [web.example]\ngateways: [edge]  # <- gateway-unknown\ntcp: [{{{TO_WEB}}}]"),
     "rules for hosts of which one is not given": SHOP + rules(f"hosts: [web, api.example]\ntcp: [{{{TO_WEB}}}]"),

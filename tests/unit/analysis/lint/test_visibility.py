@@ -154,6 +154,32 @@ subsets:
     + gateway("web.example")
     + rules(f"hosts: [web]\n{PLAIN}", "a")
     + rules(f"hosts: [web.example]\ngateways: [edge/edge]\n{PLAIN}", "b"),
+    "rules for sidecars that divide by path alone": SHOP
+    + rules(
+        "hosts: [web]\nhttp: [{match: [{uri: {prefix: /a/}}], timeout: 1s, route: [{destination: {host: web}}]}, "
+        "{route: [{destination: {host: web}}]}]",
+        "a",
+    )
+    + gateway("web.example")
+    + rules(
+        """
+hosts: [web.example]
+gateways: [edge/edge]
+http:
+- route:
+  - destination:
+      host: web  # <- mesh-rules-passed-by
+""",
+        "b",
+    ),
+    "a delegate that nobody leads to passes nothing by": SHOP
+    + policy(SUBSETS)
+    + SPLIT
+    + istio("VirtualService", PLAIN, "onward").replace("spec:\n", "spec:  # <- hosts-missing\n"),
+    "one wildcard twice at a Gateway": SHOP
+    + gateway("*.example")
+    + rules(f"hosts: ['*.example']\ngateways: [edge/edge]\n{PLAIN}", "a")
+    + rules(f"hosts: ['*.example']\ngateways: [edge/edge]\n{PLAIN}", "b"),
     "two hops through a gateway for egress are not passed by": entry()
     + SHOP
     + gateway("partner.example")

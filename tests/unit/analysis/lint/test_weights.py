@@ -61,6 +61,21 @@ http:
   route: [{destination: {host: web, subset: v2}, weight: 100}]
 - route: [{destination: {host: web, subset: v1}}]
 """),
+    "the same matches twice, and no weights": DEFINED
+    + rules("""
+hosts: [web]
+http:
+- match: [{uri: {prefix: /a/}}]
+  route: [{destination: {host: web, subset: v1}}]
+- match: [{uri: {prefix: /a/}}]
+  route: [{destination: {host: web, subset: v2}}]
+- route: [{destination: {host: web, subset: v1}}]
+"""),
+    "a headless service is passed through in any case": SHOP.replace(
+        "spec: {selector", "spec: {clusterIP: None, selector"
+    )
+    + policy(SUBSETS + "trafficPolicy: {loadBalancer: {simple: PASSTHROUGH}}")
+    + SPLIT,
     "subsets that nobody names": SHOP + policy(UNUSED),
     "subsets that copies and delegates go to": DEFINED
     + policy("host: '*.shop.svc.cluster.local'\nsubsets: [{name: v1, labels: {version: v1}}]", "wide")
