@@ -318,7 +318,7 @@ NOT_ACTED_ON = (
     Slip(
         "weights from backends",
         "  subsets:",
-        "    portLevelSettings: [{port: {number: 1}, loadBalancer: {backendUtilization: {}}}]\n  subsets:",
+        "    portLevelSettings: [{port: {number: 80}, loadBalancer: {backendUtilization: {}}}]\n  subsets:",
         MODEL,
         0,
         "spec.trafficPolicy.portLevelSettings[0].loadBalancer.backendUtilization",
