@@ -32,6 +32,10 @@ Key: TypeAlias = tuple[str, str, str]
 """Namespace and name of a VirtualService, and the path of a rule or match in it."""
 
 
+Said: TypeAlias = Mapping[tuple[str, SourceRef], Diagnostic]
+"""What loading said of a place in an object."""
+
+
 class _Block(msgspec.Struct, frozen=True):
     """A match, or a rule that asks nothing."""
 
@@ -110,6 +114,10 @@ class Rules:
             found |= {port.number for service in services for port in service.ports}
         return found
 
+    def has_met(self, key: Key) -> bool:
+        """Whether anything is known of a block: some proxy has its VirtualService."""
+        return any(key in known for known in (self.shown, self.hidden, self.ports, self.undecided))
+
     def _look(self, one: _Host) -> None:
         """At one virtual host: what reaches its routes, and what its rules leave out."""
         routes = one.host.routes
@@ -182,8 +190,9 @@ class Rules:
 def check_reachable(mesh: Mesh) -> Iterator[Finding]:
     """What is to be said of the rules of a mesh, in place of what loading said of rules that are not reached."""
     rules = Rules(mesh)
-    said = {one.at: one for one in mesh.diagnostics if one.code is Code.RULE_UNREACHABLE}
-    told: set[SourceRef] = set()
+    # By the object too: those that are built in Python have no file and no line.
+    said = {(one.subject, one.at): one for one in mesh.diagnostics if one.code is Code.RULE_UNREACHABLE}
+    told: set[tuple[str, SourceRef]] = set()
     unreached = rules.unreached()
     for owner, numbered in _by_rule(rules.blocks.values()):
         for number, every in numbered.items():
@@ -191,17 +200,17 @@ def check_reachable(mesh: Mesh) -> Iterator[Finding]:
             dead = [one for one in blocks if one.key in unreached and one.key in rules.hidden]
             whole = owner.at("spec", "http", number)
             if dead and len(dead) == len(blocks) > 1:
-                told |= {one.at for one in dead}
                 yield _unreachable(rules, dead, whole, said)
             else:
                 for one in dead:
                     yield _unreachable(rules, [one], one.at, said)
-            told |= {one.at for one in dead} | ({whole} if dead and len(dead) == len(blocks) else set())
+            met = [one.at for one in blocks if rules.has_met(one.key)]
+            told |= {(owner.subject, at) for at in ((whole, *met) if met else ())}
             for one in blocks:
                 if one not in dead:
                     yield from _of_block(rules, one)
-    for at, diagnostic in said.items():
-        if at not in told:
+    for place, diagnostic in said.items():  # of rules for TLS and TCP, and of VirtualServices that nobody follows
+        if place not in told:
             yield of_diagnostic(diagnostic)
 
 
@@ -243,7 +252,7 @@ def _never_applies(block: _Block, asked: HTTPMatchRequest, ports: Sequence[int],
     yield found(LintCode.RULE_NEVER_APPLIES, f"no request reaches it: {message}", at, subject, help=help)
 
 
-def _unreachable(rules: Rules, dead: Sequence[_Block], at: SourceRef, said: Mapping[SourceRef, Diagnostic]) -> Finding:
+def _unreachable(rules: Rules, dead: Sequence[_Block], at: SourceRef, said: Said) -> Finding:
     """One finding for a block, or for all of a rule's."""
     owner = dead[0].owner
     by = dict.fromkeys(key for one in dead for names in rules.hidden[one.key] for key in names)
@@ -258,8 +267,9 @@ def _unreachable(rules: Rules, dead: Sequence[_Block], at: SourceRef, said: Mapp
         takes = "takes" if len(names) == 1 else "together take"
         message = f"no request reaches it: {_listed(names)} {takes} everything that it asks for"
         help = "rules are tried in order, and the first that fits is the only one: put this one before, or remove it"
-    if at in said:
-        help = said[at].help or help
+    before = said.get((owner.subject, at))
+    if before is not None:
+        help = before.help or help
     return Finding(
         Code.RULE_UNREACHABLE,
         CATALOGUE[Code.RULE_UNREACHABLE].severity,

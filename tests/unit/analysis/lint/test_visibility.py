@@ -229,7 +229,6 @@ http:
         "onward",
     ),
     "nobody sees a ServiceEntry": entry("exportTo: ['~']  # <- exported-to-nobody"),
-    "nobody sees a DestinationRule": SHOP + policy(RANDOM + "\nexportTo: ['~']  # <- exported-to-nobody"),
 }
 
 
