@@ -51,6 +51,7 @@ from meshroute.match.re2 import Re2SyntaxError, compile_full
 from meshroute.names import Host, ascii_lower, wire
 from meshroute.table import REDIRECT_CODES
 
+LAST_PORT: Final = 65535
 MAX_REGEX_BYTES = 1024
 """istio/istio: pkg/config/validation: the webhook's limit, before any program size is looked at."""
 
@@ -306,7 +307,7 @@ def _check_destination(
         at = virtual_service.at("spec", *path, "host")
         yield wording.host_unknown(subject, asked, known.nearest(asked), at, lost)
         return
-    if port is not None and service.port(port) is None:
+    if port is not None and port <= LAST_PORT and service.port(port) is None:  # a number above is refused already
         yield wording.port_unknown(subject, asked, port, (other.number for other in service.ports), at_port, lost)
     subset = destination.subset
     if subset:

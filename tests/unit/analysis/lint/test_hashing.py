@@ -137,6 +137,7 @@ def test_the_place_of_the_policy_is_told() -> None:
     (finding,) = findings(SHOP + HASHED + SPLIT)
     assert finding.code == mr.LintCode.HASH_BEHIND_WEIGHTS
     assert [one.path for one in finding.related] == ["spec.trafficPolicy.loadBalancer.consistentHash"]
+    assert finding.help.splitlines()[-1] == "  route: [{destination: {host: web, subset: v1}}]"
 
 
 def test_a_client_s_own_rule_is_what_counts() -> None:

@@ -124,6 +124,19 @@ http:
   directResponse: {status: 418}
 - route: [{destination: {host: web}}]
 """),
+    "an address is a host": SHOP + rules("hosts: [192.0.2.1]\nhttp: [{route: [{destination: {host: web}}]}]"),
+    "alternatives that ask for parameters and what is not there": SHOP
+    + rules("""
+hosts: [web]
+http:
+- match:
+  - uri: {prefix: /admin/}
+  - queryParams: {a: {exact: b}}
+  - withoutHeaders: {x-user: {}}
+  - scheme: {exact: https}
+  directResponse: {status: 403}
+- route: [{destination: {host: web}}]
+"""),
     "alternatives on different ports": SHOP
     + rules("""
 hosts: [web]
@@ -271,6 +284,24 @@ http:
 hosts: [web]
 http:
 - match: [{port: 9090, uri: {prefix: /a/}}, {port: 9090, uri: {prefix: /}, method: {exact: GET}}]
+  route: [{destination: {host: web}}]
+- route:
+  - destination:
+      host: api  # <- destination-port-missing
+"""),
+    "not of connections that ask for a port": service("db", "[{name: tcp, port: 5432}, {name: tcp-b, port: 5433}]")
+    + pod("db-1", "db", "10.8.2.1")
+    + service("new-db", "[{name: tcp, port: 5433}]")
+    + pod("new-db-1", "new-db", "10.8.2.2")
+    + rules("hosts: [db]\ntcp: [{match: [{port: 5433}], route: [{destination: {host: new-db}}]}]", "db"),
+    "but of one behind what clients with labels have": service(ports=TWO)
+    + pod()
+    + service("api", "[{name: http, port: 80}]")
+    + pod("api-1", "api", "10.8.2.1")
+    + rules("""
+hosts: [web]
+http:
+- match: [{port: 9090, sourceLabels: {app: web}}]
   route: [{destination: {host: web}}]
 - route:
   - destination:

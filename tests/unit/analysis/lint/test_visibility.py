@@ -103,6 +103,10 @@ subsets:
     + gateway("web.example")
     + policy(RANDOM.replace("web", FULL), "x", "edge")
     + rules("hosts: [web.example]\ngateways: [edge/edge]\n" + PLAIN),
+    "one where a Gateway is whose proxies are not given": SHOP
+    + gateway("web.example").removeprefix(pod("edge-1", "edge", "10.9.0.1", "edge"))
+    + policy(RANDOM.replace("web", FULL), "x", "edge")
+    + rules("hosts: [web.example]\ngateways: [edge/edge]\n" + PLAIN),
     "one where no pod is": SHOP
     + policy(RANDOM.replace("web", FULL), "x", "bank").replace(
         "metadata: {name: x, namespace: bank}",
@@ -160,6 +164,21 @@ subsets:
         "{route: [{destination: {host: web}}]}]",
         "a",
     )
+    + gateway("web.example")
+    + rules(
+        """
+hosts: [web.example]
+gateways: [edge/edge]
+http:
+- route:
+  - destination:
+      host: web  # <- mesh-rules-passed-by
+""",
+        "b",
+    ),
+    "rules that name the mesh alone": SHOP
+    + policy(SUBSETS)
+    + SPLIT.replace("hosts: [web]", "hosts: [web]\n  gateways: [mesh]")
     + gateway("web.example")
     + rules(
         """

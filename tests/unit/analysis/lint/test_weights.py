@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.analysis.lint.marks import SHOP, SPLIT, SUBSETS, findings, gateway, istio, marked, policy, rules, told
+from tests.unit.analysis.lint.marks import (
+    SHOP,
+    SPLIT,
+    SUBSETS,
+    findings,
+    gateway,
+    istio,
+    marked,
+    policy,
+    rules,
+    service,
+    told,
+)
 
 DEFINED = SHOP + policy(SUBSETS)
 UNUSED = """
@@ -103,6 +115,12 @@ subsets:
   labels: {version: v2}
 """)
     + SPLIT,
+    "subsets that nobody names, passed through": SHOP
+    + policy(UNUSED + "trafficPolicy: {loadBalancer: {simple: PASSTHROUGH}}"),
+    "a subset that is named by an alias of its host": SHOP
+    + service("old").replace("selector: {app: old}", "type: ExternalName, externalName: web.shop.svc.cluster.local")
+    + policy("host: web\nsubsets: [{name: v1, labels: {version: v1}}]")
+    + rules("hosts: [web]\nhttp: [{route: [{destination: {host: old, subset: v1}}]}]"),
     "a subset of everybody, passed through": SHOP
     + policy("""
 host: web

@@ -56,6 +56,8 @@ CASES = {
     + service("edge", "[{name: http, port: 80}, {name: dns, port: 53, protocol: UDP, targetPort: 5353}]", "edge"),
     "a Gateway on a port with another one behind it": gateway("web.example")
     + service("edge", "[{name: http, port: 80, targetPort: 8080}]", "edge"),
+    "a Gateway, and a Service of the same labels elsewhere": gateway("web.example")
+    + service("edge", "[{name: http, port: 8080}]", "bank"),
     "a Gateway of which no Service is given": gateway("web.example", 8443),
     "a Sidecar for nobody": SHOP + sidecar("a", "app: nobody", NOBODY),
     "a Sidecar in a namespace of which nothing is given": SHOP + sidecar("a", "app: web", namespace="bank"),
@@ -77,7 +79,7 @@ trafficPolicy: {loadBalancer: {simple: RANDOM}}
 """),
     "a Service of which only the namespace is given": service("api", namespace="bank") + SHOP,
     "a Service without a selector, and one with another name": SHOP
-    + service("api").replace("selector: {app: api}, ", "")
+    + service("api", "[{name: tcp, port: 81, targetPort: 80}]").replace("selector: {app: api}, ", "")
     + service("old").replace("selector: {app: old}", "type: ExternalName, externalName: web.shop.svc.cluster.local"),
     "a port of a pod by its name": named("http"),
     "a port of a pod that is not there": named("web", "  # <- target-port-unknown"),
