@@ -227,10 +227,19 @@ def _policies(rule: DestinationRule) -> Iterator[_Policy]:
     levels += [
         (("subsets", number, "trafficPolicy"), subset.traffic_policy) for number, subset in enumerate(rule.spec.subsets)
     ]
+    # A subset with outlier detection alone has the rule's balancer, and with it the rule's setting for localities.
+    below = [
+        subset.traffic_policy.outlier_detection
+        for subset in rule.spec.subsets
+        if subset.traffic_policy is not None and subset.traffic_policy.load_balancer is None
+    ]
     for path, level in levels:
         if level is None:
             continue
-        yield _Policy(rule, path, level, level.outlier_detection or inherited)
+        detection = level.outlier_detection or inherited
+        if level is top:
+            detection = next((one for one in (detection, *below) if one is not None), None)
+        yield _Policy(rule, path, level, detection)
         for number, entry in enumerate(level.port_level_settings):
             yield _Policy(rule, (*path, "portLevelSettings", number), entry, entry.outlier_detection)
 

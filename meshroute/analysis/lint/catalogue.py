@@ -127,7 +127,11 @@ CATALOGUE: Final[Mapping[Code | LintCode, About]] = {
     Code.WEIGHT_IGNORED: About("the weight of an only destination", _WARNING, "CHECK-6", (), ("KIA1104",)),
     Code.WEIGHTS_UNUSABLE: About("weights that divide nothing", _ERROR, "CHECK-6", ("IST0106",)),
     Code.HOST_UNKNOWN: About(
-        "a host that no given service has", _WARNING, "DECIDE-2", ("IST0101", "IST0174"), ("KIA0202", "KIA1101")
+        "a host that no given service has",
+        _WARNING,
+        "DECIDE-2",
+        ("IST0101", "IST0174"),
+        ("KIA0202", "KIA1004", "KIA1101"),
     ),
     Code.HOSTS_MISSING: About("a delegate that nobody leads to", _WARNING, "DELEGATE-1"),
     Code.PORT_UNKNOWN: About("a port that the service does not have", _WARNING, "DECIDE-2", ("IST0101",)),
@@ -135,7 +139,9 @@ CATALOGUE: Final[Mapping[Code | LintCode, About]] = {
     Code.SUBSET_EMPTY: About("a subset that no pod is in", _WARNING, "DR-6", ("IST0173",), ("KIA0203",)),
     Code.ENDPOINTS_MISSING: About("a service that nobody answers for", _WARNING, "CHECK-10"),
     Code.SERVICE_IGNORED: About("a service that another one of its host stands before", _WARNING, "CHECK-10"),
-    Code.SIDECAR_IGNORED: About("a Sidecar that another one stands before", _WARNING, "CHECK-11", ("IST0111",)),
+    Code.SIDECAR_IGNORED: About(
+        "a Sidecar that another one stands before", _WARNING, "CHECK-11", ("IST0111",), ("KIA0002",)
+    ),
     Code.GATEWAY_UNKNOWN: About("a Gateway that is not there", _WARNING, "CHECK-10", ("IST0101",), ("KIA1102",)),
     Code.GATEWAY_SERVES_NOTHING: About("no server of the Gateway has the host", _WARNING, "CHECK-10", ("IST0132",)),
     Code.SERVER_IGNORED: About(
@@ -202,9 +208,7 @@ CATALOGUE: Final[Mapping[Code | LintCode, About]] = {
     LintCode.DESTINATION_RULE_OUTRANKED: About(
         "a wider DestinationRule of the client's namespace goes first", _NOTE, "DR-1"
     ),
-    LintCode.POLICY_NOT_INHERITED: About(
-        "a DestinationRule takes nothing from one for a wider host", _NOTE, "DR-1", (), ("KIA0201",)
-    ),
+    LintCode.POLICY_NOT_INHERITED: About("a DestinationRule takes nothing from one for a wider host", _NOTE, "DR-1"),
     LintCode.VIRTUAL_SERVICES_OVERLAP: About(
         "a host with rules of its own beside a wildcard that covers it", _NOTE, "HOST-5", ("IST0109",), ("KIA1106",)
     ),
@@ -218,7 +222,7 @@ CATALOGUE: Final[Mapping[Code | LintCode, About]] = {
     # protocols
     LintCode.RULES_OF_OTHER_KIND: About("rules for a protocol that no port of the hosts speaks", _WARNING, "CONNECT-8"),
     LintCode.PORT_SNIFFED: About(
-        "a port that does not say what it speaks", _NOTE, "CONNECT-5", ("IST0118",), ("KIA0601",)
+        "a port that does not say what it speaks", _NOTE, "CONNECT-5", ("IST0118",), ("KIA0601", "KIA0602")
     ),
     LintCode.EXTERNAL_NAME_PORT: About(
         "a port of an ExternalName Service that takes what is for others", _NOTE, "CONNECT-6", ("IST0150",)
@@ -231,16 +235,16 @@ CATALOGUE: Final[Mapping[Code | LintCode, About]] = {
     ),
     # workloads
     LintCode.SELECTOR_CHOOSES_NOBODY: About(
-        "a selector that chooses no pod that is given", _WARNING, "GW-1", ("IST0101", "IST0127"), ("KIA0302", "KIA1004")
+        "a selector that chooses no pod that is given", _WARNING, "GW-1", ("IST0101", "IST0127"), ("KIA0004", "KIA0302")
     ),
     LintCode.GATEWAY_PORT_UNREACHABLE: About(
         "a Gateway's port that its Service does not have", _WARNING, "GW-1", ("IST0104", "IST0162")
     ),
-    LintCode.SIDECARS_CONFLICT: About("two Sidecars choose one pod", _WARNING, "SIDE-2", ("IST0110",), ("KIA1003",)),
-    LintCode.SIDECAR_IN_ROOT: About("a Sidecar with a selector in the root namespace", _NOTE, "SIDE-2"),
-    LintCode.SERVICE_WITHOUT_PODS: About(
-        "a Service that chooses no pod that is given", _WARNING, "SVC-1", (), ("KIA0701",)
+    LintCode.SIDECARS_CONFLICT: About("two Sidecars choose one pod", _WARNING, "SIDE-2", ("IST0110",), ("KIA0003",)),
+    LintCode.SIDECAR_IN_ROOT: About(
+        "a Sidecar with a selector in the root namespace", _NOTE, "SIDE-2", (), ("KIA1006",)
     ),
+    LintCode.SERVICE_WITHOUT_PODS: About("a Service that chooses no pod that is given", _WARNING, "SVC-1"),
     LintCode.TARGET_PORT_UNKNOWN: About(
         "a Service leads to a port that no pod has", _WARNING, "SVC-2", (), ("KIA0701",)
     ),

@@ -17,10 +17,12 @@ from meshroute.compile.delegates import Block
 from meshroute.compile.resolve import MESH, gateway_name, is_wild
 from meshroute.compile.scope import governs_mesh
 from meshroute.diagnostics import FieldPath
-from meshroute.manifest.istio import HTTPMatchRequest, HTTPRoute, VirtualService
+from meshroute.manifest.istio import HTTPMatchRequest, HTTPRoute, StringMatch, VirtualService
 from meshroute.names import DEFAULT_PORTS, Host, ascii_lower, is_ip
 
 _FIELDS = ("uri", "scheme", "method", "authority")
+_AUTHORITY = ("host", ":authority")
+"""Names of headers that stand for the authority."""
 
 
 def check_names(world: World) -> Iterator[Finding]:
@@ -100,20 +102,25 @@ def _asked(one: VirtualService, asked: HTTPMatchRequest, here: FieldPath) -> Ite
 
 
 def _authority(one: VirtualService, asked: HTTPMatchRequest, here: FieldPath, world: World) -> Iterator[Finding]:
-    text = asked.authority.exact if asked.authority is not None else None
-    if not text:
-        return
+    places: list[tuple[FieldPath, StringMatch | None]] = [(("authority",), asked.authority)]
+    places += [(("headers", name), one) for name, one in asked.headers.items() if ascii_lower(name) in _AUTHORITY]
+    for path, condition in places:
+        if condition is not None and condition.exact:
+            yield from _name(one, asked, condition.exact, (*here, *path, "exact"), world)
+
+
+def _name(one: VirtualService, asked: HTTPMatchRequest, text: str, here: FieldPath, world: World) -> Iterator[Finding]:
     ports = frozenset((asked.port,)) if asked.port else world.ports(one, "http")
     usual = set(DEFAULT_PORTS.values())
     name, colon, number = text.rpartition(":")
-    at = one.at("spec", *here, "authority", "exact")
+    at = one.at("spec", *here)
     if colon and number.isdecimal() and int(number) in usual:
         yield found(
             LintCode.AUTHORITY_PORT,
             f"clients that connect to port {number} as usual say `{name}` without the port, which is not `{text}`",
             at,
             one.subject,
-            help=f"ask for the name alone:\nauthority: {{exact: {name}}}",
+            help=f"ask for the name alone:\nexact: {name}",
         )
     elif (not colon or text.endswith("]")) and ports and not usual & ports:
         port = min(ports)
@@ -123,7 +130,7 @@ def _authority(one: VirtualService, asked: HTTPMatchRequest, here: FieldPath, wo
             f"which is not `{text}`",
             at,
             one.subject,
-            help=f"take it with the port too:\nauthority: {{regex: '{text.replace('.', chr(92) + '.')}(:[0-9]+)?'}}",
+            help=f"take it with the port too:\nregex: '{text.replace('.', chr(92) + '.')}(:[0-9]+)?'",
         )
 
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
 
-from meshroute.analysis.lint.catalogue import LintCode
+from meshroute.analysis.lint.catalogue import CATALOGUE, LintCode
 from meshroute.analysis.lint.checks.world import Level, World, as_note
 from meshroute.analysis.lint.finding import Finding, found
 from meshroute.compile.destination import outliers_of
 from meshroute.compile.locality import matches
 from meshroute.compile.resolve import is_subset_of
 from meshroute.compile.service import Member, Reach, RegisteredService
+from meshroute.diagnostics import Code, Severity, SourceRef
 from meshroute.manifest.istio import (
     DestinationRule,
     LocalityLbSetting,
@@ -40,6 +41,7 @@ def check_policies(world: World) -> Iterator[Finding]:
     for rule in world.destination_rules:
         yield from _replaced(rule)
         yield from _repeated(rule)
+    yield from _of_the_mesh(world)
     for level in world.levels:
         if level.policy.outlier_detection is not None:
             yield from _outliers(level, level.policy.outlier_detection, world)
@@ -47,6 +49,24 @@ def check_policies(world: World) -> Iterator[Finding]:
         balancer = level.policy.load_balancer
         if balancer is not None and balancer.locality_lb_setting is not None:
             yield from _distribute(level, balancer.locality_lb_setting, world)
+
+
+def _of_the_mesh(world: World) -> Iterator[Finding]:
+    """The mesh's own failover, where nothing waits for it."""
+    setting = world.config.locality
+    if setting is None or setting.enabled is False or setting.distribute or world.config.zone_aware is not None:
+        return
+    field = "failover" if setting.failover else "failoverPriority" if setting.failover_priority else ""
+    if field and not any(level.policy.outlier_detection is not None for level in world.levels):
+        yield Finding(
+            Code.SETTING_IGNORED,
+            Severity.NOTE,
+            f"`{field}` of the mesh has no effect: no DestinationRule that is given has `outlierDetection`",
+            SourceRef("", path=f"localityLbSetting.{field}"),
+            "MeshConfig",
+            "add it to the rules of services that are to fail over:\ntrafficPolicy:\n  outlierDetection: {}",
+            clause=CATALOGUE[Code.SETTING_IGNORED].clause,
+        )
 
 
 def _replaced(rule: DestinationRule) -> Iterator[Finding]:

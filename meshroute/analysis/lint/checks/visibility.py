@@ -43,8 +43,11 @@ def check_visibility(world: World) -> Iterator[Finding]:
 
 
 def _hidden(world: World) -> Iterator[Finding]:
-    """What is exported to nobody."""
-    for one in world.entries:  # of others the webhook refuses it
+    """What is exported to nobody, or to namespaces of which nothing is given."""
+    given = {one.namespace for one in world.mesh.resources}
+    some: list[Resource] = [*world.virtual_services, *world.destination_rules, *world.entries]
+    for one in some:
+        assert isinstance(one, VirtualService | DestinationRule | ServiceEntry)
         if "~" in one.spec.export_to:
             yield found(
                 LintCode.EXPORTED_TO_NOBODY,
@@ -52,6 +55,18 @@ def _hidden(world: World) -> Iterator[Finding]:
                 one.at("spec", "exportTo"),
                 one.subject,
                 help="for its own namespace alone:\nexportTo: [.]",
+            )
+        elif one.spec.export_to and not set(one.spec.export_to) & {"*", ".", *given}:
+            names = ", ".join(f"`{name}`" for name in one.spec.export_to)
+            yield as_note(
+                found(
+                    LintCode.EXPORTED_TO_NOBODY,
+                    f"this {one.kind} is for {names} alone, and nothing is given of that: nobody here sees it",
+                    one.at("spec", "exportTo"),
+                    one.subject,
+                    help="`.` is the own namespace, and has to be named too:\n"
+                    f"exportTo: [., {', '.join(one.spec.export_to)}]",
+                )
             )
 
 

@@ -79,7 +79,7 @@ http: [{route: [{destination: {host: web}}]}]
 hosts: [web]
 http:
 - match:
-  - headers: {host: {exact: web}, x-uri: {exact: a}, ":authority": {exact: web}}
+  - headers: {host: {exact: web}, Host: {prefix: web}, x-uri: {exact: a}, ":authority": {exact: web}}
     withoutHeaders:
       URI: {exact: /}  # <- header-named-as-field
   route: [{destination: {host: web}}]
@@ -109,6 +109,17 @@ http:
   - authority:
       exact: web  # <- authority-port
     port: 8080
+  directResponse: {status: 418}
+- route: [{destination: {host: web}}]
+"""),
+    "an authority as a header": SHOP
+    + rules("""
+hosts: [web]
+http:
+- match:
+  - headers:
+      host:
+        exact: web:80  # <- authority-port
   directResponse: {status: 418}
 - route: [{destination: {host: web}}]
 """),

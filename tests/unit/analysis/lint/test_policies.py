@@ -201,6 +201,16 @@ def test_who_is_told_to_get_requests_all_the_same_does(count: int, percent: int,
     assert [one.code for one in findings(text)] == (["outliers-never-ejected"] if steady else [])
 
 
+def test_the_mesh_s_failover_waits_for_outlier_detection() -> None:
+    """A note, because the rules may be elsewhere."""
+    mesh = mr.MeshConfig(locality=LocalityLbSetting(failover_priority=("topology.kubernetes.io/region",)))
+    (finding,) = findings(SHOP, mesh)
+    assert (finding.code, finding.severity, finding.subject) == ("setting-ignored", mr.Severity.NOTE, "MeshConfig")
+    assert finding.at.path == "localityLbSetting.failoverPriority"
+    assert findings(pods(10) + outliers("    consecutive5xxErrors: 5"), mesh) == []
+    assert findings(SHOP, mr.MeshConfig(locality=LocalityLbSetting(enabled=False))) == []
+
+
 def test_the_least_that_would_do_is_told() -> None:
     """Rounded up to a whole number."""
     (finding,) = findings(pods(3) + outliers("    maxEjectionPercent: 33"))

@@ -248,6 +248,8 @@ http:
         "onward",
     ),
     "nobody sees a ServiceEntry": entry("exportTo: ['~']  # <- exported-to-nobody"),
+    "somebody may see it, of whom nothing is given": SHOP
+    + rules(f"hosts: [web]\nexportTo: [ops]  # <- exported-to-nobody\n{PLAIN}"),
 }
 
 
