@@ -29,6 +29,11 @@ CASES = {
     "no key": SHOP
     + policy("host: web\ntrafficPolicy:\n  loadBalancer:\n    consistentHash: {}  # <- hash-without-effect"),
     "a ring and no key": SHOP + hashes("web", "ringHash: {minimumRingSize: 64}", MARK),
+    "a cookie and a parameter are keys": SHOP
+    + hashes("web", "httpCookie: {name: u}")
+    + service("api")
+    + pod("api-1", "api", "10.8.4.1")
+    + hashes("api", "httpQueryParameterName: u").replace("name: hash,", "name: hash-api,"),
     "an address is a key of connections": service("db", "[{name: tcp, port: 5432}]")
     + DB
     + hashes("db", "useSourceIp: true"),

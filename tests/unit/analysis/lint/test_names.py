@@ -145,6 +145,8 @@ http:
   - queryParams: {a: {exact: b}}
   - withoutHeaders: {x-user: {}}
   - scheme: {exact: https}
+  - authority: {prefix: web}
+  - method: {exact: POST}
   directResponse: {status: 403}
 - route: [{destination: {host: web}}]
 """),
@@ -300,6 +302,21 @@ http:
   - destination:
       host: api  # <- destination-port-missing
 """),
+    "not of connections behind those that take everything": service("db", "[{name: tcp, port: 5432}]")
+    + pod("db-1", "db", "10.8.2.1")
+    + service("new-db", "[{name: tcp, port: 5433}]")
+    + pod("new-db-1", "new-db", "10.8.2.2")
+    + rules("hosts: [db]\ntcp: [{route: [{destination: {host: db}}]}, {route: [{destination: {host: new-db}}]}]", "db"),
+    "not of connections that ask for a Gateway": service("db", "[{name: tcp, port: 5432}]")
+    + pod("db-1", "db", "10.8.2.1")
+    + service("new-db", "[{name: tcp, port: 5433}]")
+    + pod("new-db-1", "new-db", "10.8.2.2")
+    + gateway("db.example", 5433, "TCP")
+    + rules(
+        "hosts: [db, db.example]\ngateways: [mesh, edge/edge]\n"
+        "tcp: [{match: [{gateways: [edge/edge]}], route: [{destination: {host: new-db}}]}]",
+        "db",
+    ),
     "not of connections that ask for a port": service("db", "[{name: tcp, port: 5432}, {name: tcp-b, port: 5433}]")
     + pod("db-1", "db", "10.8.2.1")
     + service("new-db", "[{name: tcp, port: 5433}]")
@@ -385,6 +402,30 @@ def test_the_port_that_is_told_is_the_port_that_fails() -> None:
     assert "those on port 80 of `web.shop.svc.cluster.local` fail with 503 NC" in finding.message
     decision = mr.loads(text).router(mr.Sidecar("shop")).decide(mr.Request.of("GET", "http://web/"))
     assert decision.outcome == mr.Failed(503, "NC", "cluster_not_found")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "rewrite", "message", "mended"),
+    [
+        ("/a", "/", "`/a/x` becomes `//x`", ["match:", "- uri: {prefix: /a/}", "rewrite: {uri: /}"]),
+        ("/a/", "/b", "`/a/x` becomes `/bx`", ["match:", "- uri: {prefix: /a/}", "rewrite: {uri: /b/}"]),
+    ],
+)
+def test_what_a_rewrite_makes_is_told_and_mended(prefix: str, rewrite: str, message: str, mended: list[str]) -> None:
+    """The path that comes out is the one that a proxy makes."""
+    text = SHOP + rules(f"""
+hosts: [web]
+http:
+- match: [{{uri: {{prefix: {prefix}}}}}]
+  rewrite: {{uri: {rewrite}}}
+  route: [{{destination: {{host: web}}}}]
+""")
+    (finding,) = findings(text)
+    assert message in finding.message
+    assert finding.help.splitlines()[1:] == mended
+    asked, made = message.split("`")[1], message.split("`")[3]
+    decision = mr.loads(text).router(mr.Sidecar("shop")).decide(mr.Request.of("GET", f"http://web{asked}"))
+    assert decision.request.path == made
 
 
 def test_a_domain_of_the_operator_s_is_no_matter() -> None:

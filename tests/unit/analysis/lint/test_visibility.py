@@ -90,6 +90,20 @@ subsets:
     + BANK
     + policy(RANDOM + "\nexportTo: [.]", "first")
     + policy(RANDOM + "\nexportTo: [bank]", "second"),
+    "a rule for chosen workloads of another namespace": SHOP
+    + BANK
+    + policy(
+        RANDOM.replace("web", FULL) + "\nexportTo: [.]\nworkloadSelector: {matchLabels: {app: pay}}", "x", "bank"
+    ),
+    "a wider rule for chosen workloads": SHOP
+    + BANK
+    + policy(RANDOM)
+    + policy(
+        "host: '*.local'\nexportTo: [.]\nworkloadSelector: {matchLabels: {app: pay}}\n"
+        "trafficPolicy: {connectionPool: {tcp: {maxConnections: 9}}}",
+        "x",
+        "bank",
+    ),
     "a rule of a client's namespace, for its own clients": SHOP
     + BANK
     + policy(RANDOM.replace("web", FULL), "x", "bank"),
@@ -190,6 +204,22 @@ http:
       host: web  # <- mesh-rules-passed-by
 """,
         "b",
+    ),
+    "copies and connections from a Gateway": SHOP
+    + policy(SUBSETS)
+    + SPLIT
+    + gateway("web.example", 5432, "TCP")
+    + rules(
+        "hosts: [web.example]\ngateways: [edge/edge]\ntcp: [{route: [{destination: {host: web, port: {number: 80}}}]}]",
+        "b",
+    )
+    + gateway("api.example")
+    .removeprefix(pod("edge-1", "edge", "10.9.0.1", "edge"))
+    .replace("name: edge,", "name: http,")
+    + rules(
+        "hosts: [api.example]\ngateways: [edge/http]\n"
+        "http: [{route: [{destination: {host: web, subset: v1}}], mirror: {host: web}}]",
+        "c",
     ),
     "a delegate that nobody leads to passes nothing by": SHOP
     + policy(SUBSETS)

@@ -81,6 +81,8 @@ trafficPolicy: {loadBalancer: {simple: RANDOM}}
     "a Service without a selector, and one with another name": SHOP
     + service("api", "[{name: tcp, port: 81, targetPort: 80}]").replace("selector: {app: api}, ", "")
     + service("old").replace("selector: {app: old}", "type: ExternalName, externalName: web.shop.svc.cluster.local"),
+    "an ExternalName Service with a selector": SHOP
+    + service("old", more=", type: ExternalName, externalName: web.shop.svc.cluster.local"),
     "a port of a pod by its name": named("http"),
     "a port of a pod that is not there": named("web", "  # <- target-port-unknown"),
     "a port by number is there or not, nobody knows": named("9999"),
