@@ -17,7 +17,9 @@ from meshroute.analysis.lint.finding import Finding, found
 from meshroute.compile.destination import Effective
 from meshroute.compile.resolve import MESH, covers, gateway_name, is_wild
 from meshroute.compile.scope import governs_mesh
+from meshroute.manifest import Resource
 from meshroute.manifest.istio import DestinationRule, TrafficPolicy, VirtualService
+from meshroute.manifest.istio_services import ServiceEntry
 from meshroute.names import Host, ascii_lower
 
 _FIELDS = {
@@ -48,14 +50,15 @@ def _hidden(world: World) -> Iterator[Finding]:
     some: list[Resource] = [*world.virtual_services, *world.destination_rules, *world.entries]
     for one in some:
         assert isinstance(one, VirtualService | DestinationRule | ServiceEntry)
-        if "~" in one.spec.export_to:
-            yield found(
-                LintCode.EXPORTED_TO_NOBODY,
-                f"`~` hides this {one.kind} from everybody, its own namespace included: it does nothing",
-                one.at("spec", "exportTo"),
-                one.subject,
-                help="for its own namespace alone:\nexportTo: [.]",
-            )
+        if "~" in one.spec.export_to:  # the webhook refuses it of all others
+            if isinstance(one, ServiceEntry):
+                yield found(
+                    LintCode.EXPORTED_TO_NOBODY,
+                    "`~` hides this ServiceEntry from everybody, its own namespace included: it does nothing",
+                    one.at("spec", "exportTo"),
+                    one.subject,
+                    help="for its own namespace alone:\nexportTo: [.]",
+                )
         elif one.spec.export_to and not set(one.spec.export_to) & {"*", ".", *given}:
             names = ", ".join(f"`{name}`" for name in one.spec.export_to)
             yield as_note(

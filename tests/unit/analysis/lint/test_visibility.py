@@ -92,9 +92,7 @@ subsets:
     + policy(RANDOM + "\nexportTo: [bank]", "second"),
     "a rule for chosen workloads of another namespace": SHOP
     + BANK
-    + policy(
-        RANDOM.replace("web", FULL) + "\nexportTo: [.]\nworkloadSelector: {matchLabels: {app: pay}}", "x", "bank"
-    ),
+    + policy(RANDOM.replace("web", FULL) + "\nexportTo: [.]\nworkloadSelector: {matchLabels: {app: pay}}", "x", "bank"),
     "a wider rule for chosen workloads": SHOP
     + BANK
     + policy(RANDOM)
