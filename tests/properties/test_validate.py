@@ -316,15 +316,6 @@ SUMS = (
 MODEL = mr.Code.FIELD_NOT_MODELLED
 NOT_ACTED_ON = (
     Slip(
-        "weights from backends",
-        "  subsets:",
-        "    portLevelSettings: [{port: {number: 80}, loadBalancer: {backendUtilization: {}}}]\n  subsets:",
-        MODEL,
-        0,
-        "spec.trafficPolicy.portLevelSettings[0].loadBalancer.backendUtilization",
-        WARNING,
-    ),
-    Slip(
         "a budget",
         "      simple: ROUND_ROBIN",
         "      simple: ROUND_ROBIN\n    retryBudget: {}",

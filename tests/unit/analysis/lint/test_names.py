@@ -420,7 +420,7 @@ http:
   rewrite: {{uri: {rewrite}}}
   route: [{{destination: {{host: web}}}}]
 """)
-    (finding,) = findings(text)
+    (finding,) = (one for one in findings(text) if one.code == mr.LintCode.REWRITE_SLASHES)
     assert message in finding.message
     assert finding.help.splitlines()[1:] == mended
     asked, made = message.split("`")[1], message.split("`")[3]
