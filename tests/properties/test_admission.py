@@ -439,17 +439,23 @@ class TestCheck25Gateways:
         if "PASSTHROUGH" in mode:
             assert (warned("field-value", one) != set()) == bool(files or source)
 
-    @given(st.sampled_from((*PROTOCOLS[:-1], "HTTP3")), st.sampled_from((None, "PASSTHROUGH", "ISTIO_MUTUAL")))
-    def test_protocols(self, protocol: str, mode: str | None) -> None:
-        """TLS is where the protocol has it; of plain HTTP there may be a redirect."""
+    @given(
+        st.sampled_from((*PROTOCOLS[:-1], "HTTP3")),
+        st.sampled_from((None, "PASSTHROUGH", "ISTIO_MUTUAL")),
+        st.none() | st.sampled_from(tuple(FILES)),
+    )
+    def test_protocols(self, protocol: str, mode: str | None, file: str | None) -> None:
+        """TLS is where the protocol has it; of plain HTTP there may be a redirect, without files."""
         server = {"port": {"number": 443, "name": "a", "protocol": protocol}, "hosts": ["a.example"]}
-        found = refused(gateway(server | ({"tls": {"mode": mode}} if mode else {})))
+        file = file if mode == "PASSTHROUGH" else None
+        tls = {"mode": mode} | ({file: FILES[file]} if file else {})
+        found = refused(gateway(server | ({"tls": tls} if mode else {})))
         if protocol == "HTTP3":
             assert found == {"spec.servers[0].port.protocol"}
         elif protocol.upper() in ("HTTPS", "TLS"):
             assert found == (set() if mode else {"spec.servers[0].tls"})
         else:
-            redirected = protocol.upper() in ("HTTP", "GRPC") and mode == "PASSTHROUGH"
+            redirected = protocol.upper() in ("HTTP", "GRPC") and mode == "PASSTHROUGH" and file in (None, "caCrl")
             assert found == (set() if redirected or mode is None else {"spec.servers[0].tls"})
 
     @given(st.lists(st.sampled_from(("a", "b", "")), min_size=1, max_size=3), st.sampled_from((0, 1, 65535, 65536)))
