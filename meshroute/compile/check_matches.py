@@ -4,12 +4,14 @@ Source    spec/validate.md CHECK-17, CHECK-22; istio/istio: pkg/config/validatio
           (analyzeUnreachableHTTPRules, analyzeUnreachableTCPRules, analyzeUnreachableTLSRules, coveredValidation)
 Inputs    the rules of one VirtualService. Exactness: what `covered` tells is true, and Istio tells it too. Istio also
           tells of some matches that are used, as of one without a header behind one with it: those are `alarms`.
-Errors    none. The time grows with the matches and the length of their prefixes, not with pairs of matches.
+Errors    none. The time grows with the matches and the length of their prefixes; with pairs of matches only where one
+          prefix is asked for again and again with other values of the same headers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 import msgspec
 
@@ -33,10 +35,14 @@ class Covered(msgspec.Struct, frozen=True):
     earlier_match: int
 
 
+_Prefixes: TypeAlias = dict[tuple[str, str], list[tuple[int, int, HTTPMatchRequest]]]
+"""Matches by their prefixes, and by what has to be equal."""
+
+
 def covered(rules: Sequence[HTTPRoute]) -> Iterator[Covered]:
     """The matches that an earlier one covers, up to the first rule without matches: nothing behind it is used."""
     same: dict[str, tuple[int, int]] = {}
-    prefixes: dict[str, list[tuple[int, int, HTTPMatchRequest]]] = {}
+    prefixes: _Prefixes = {}
     for number, rule in enumerate(rules):
         if not rule.match and rule.delegate is None:
             return
@@ -48,7 +54,7 @@ def covered(rules: Sequence[HTTPRoute]) -> Iterator[Covered]:
             elif rule.delegate is None:
                 same[written] = (number, index)
                 if asked.uri is not None and asked.uri.prefix:
-                    prefixes.setdefault(asked.uri.prefix, []).append((number, index, asked))
+                    prefixes.setdefault((asked.uri.prefix, _fixed(asked)), []).append((number, index, asked))
 
 
 def covered_connections(rules: Sequence[TLSRoute | TCPRoute]) -> Iterator[Covered]:
@@ -77,7 +83,7 @@ def alarms(rules: Sequence[HTTPRoute]) -> Iterator[Alarm]:
     """What Istio says is never used though it is, up to the first rule without matches and without `delegate`."""
     unused = {(one.rule, one.match) for one in covered(rules)}
     same: dict[str, tuple[int, int]] = {}
-    prefixes: dict[str, list[tuple[int, int, _Looked]]] = {}
+    prefixes: _Suspects = {}
     without: int | None = None
     for number, rule in enumerate(rules):
         if without is not None:
@@ -92,30 +98,36 @@ def alarms(rules: Sequence[HTTPRoute]) -> Iterator[Alarm]:
             looked = _looked(asked) if earlier == (number, index) else None
             if looked is not None:
                 earlier = _suspected(looked, prefixes) or earlier
-                prefixes.setdefault(looked.prefix, []).append((number, index, looked))
+                prefixes.setdefault((looked.prefix, looked.kind), []).append(((number, index), looked.texts))
             if earlier != (number, index) and (number, index) not in unused:
                 yield Alarm(number, index, *earlier)
 
 
 class _Looked(msgspec.Struct, frozen=True):
-    """What Istio looks at in a match with a prefix: a pattern is nothing to it, and no method is GET."""
+    """What Istio looks at in a match with a prefix: a pattern is nothing to it, and no method is GET.
+
+    `kind` is what has to be equal: the port and the names of headers and parameters; `texts` are what they have to be.
+    """
 
     prefix: str
-    port: int
-    texts: tuple[str, str]
-    maps: tuple[Mapping[str, str], ...]
+    kind: tuple[int, tuple[tuple[str, ...], ...]]
+    texts: tuple[str, ...]
+
+
+_Suspects: TypeAlias = dict[
+    tuple[str, tuple[int, tuple[tuple[str, ...], ...]]], list[tuple[tuple[int, int], tuple[str, ...]]]
+]
+"""Places and texts of matches, by their prefixes and kinds."""
 
 
 def _looked(asked: HTTPMatchRequest) -> _Looked | None:
     if asked.uri is None or not asked.uri.prefix:
         return None
-    maps = (asked.headers, asked.query_params, asked.without_headers)
-    return _Looked(
-        asked.uri.prefix,
-        asked.port,
-        (_text(asked.method) or "exact:GET", _text(asked.authority)),
-        tuple({name: _text(one) for name, one in some.items()} for some in maps),
-    )
+    maps = [sorted(one.items()) for one in (asked.headers, asked.query_params, asked.without_headers)]
+    names = tuple(tuple(name for name, _ in one) for one in maps)
+    texts = [_text(wanted) for one in maps for _, wanted in one]
+    method = _text(asked.method) or "exact:GET"
+    return _Looked(asked.uri.prefix, (asked.port, names), (*texts, _text(asked.authority), method))
 
 
 def _text(wanted: StringMatch | None) -> str:
@@ -126,20 +138,14 @@ def _text(wanted: StringMatch | None) -> str:
     return f"prefix:{wanted.prefix}" if wanted.prefix else ""
 
 
-def _suspected(later: _Looked, prefixes: dict[str, list[tuple[int, int, _Looked]]]) -> tuple[int, int] | None:
+def _suspected(later: _Looked, prefixes: _Suspects) -> tuple[int, int] | None:
     """The first match with a shorter prefix in which everything else begins with what this one has there."""
     found = [
-        (number, index)
+        next((place for place, texts in some if all(map(str.startswith, texts, later.texts))), None)
         for length in range(1, len(later.prefix))
-        for number, index, before in prefixes.get(later.prefix[:length], ())
-        if before.port == later.port
-        and all(one.startswith(other) for one, other in zip(before.texts, later.texts, strict=True))
-        and all(
-            one.keys() == other.keys() and all(value.startswith(other[name]) for name, value in one.items())
-            for one, other in zip(before.maps, later.maps, strict=True)
-        )
+        if (some := prefixes.get((later.prefix[:length], later.kind)))
     ]
-    return min(found, default=None)
+    return min((one for one in found if one is not None), default=None)
 
 
 def _written(asked: HTTPMatchRequest | L4MatchAttributes | TLSMatchAttributes) -> str:
@@ -148,32 +154,30 @@ def _written(asked: HTTPMatchRequest | L4MatchAttributes | TLSMatchAttributes) -
     return repr([(name, sorted(one.items()) if isinstance(one, Mapping) else one) for name, one in values])
 
 
-def _earlier(
-    asked: HTTPMatchRequest, prefixes: dict[str, list[tuple[int, int, HTTPMatchRequest]]]
-) -> tuple[int, int] | None:
+def _fixed(asked: HTTPMatchRequest) -> str:
+    """What two matches have to have in common, for one to take what the other could take."""
+    maps = (asked.headers, asked.without_headers, asked.query_params)
+    return repr((asked.port, asked.authority, *(sorted(one.items()) for one in maps)))
+
+
+def _earlier(asked: HTTPMatchRequest, prefixes: _Prefixes) -> tuple[int, int] | None:
     prefix = asked.uri.prefix if asked.uri is not None else None
     if not prefix:
         return None
+    fixed = _fixed(asked)
     found = [
-        (number, index)
+        next((one[:2] for one in prefixes.get((prefix[:length], fixed), ()) if _asks_no_more(one[2], asked)), None)
         for length in range(1, len(prefix))
-        for number, index, before in prefixes.get(prefix[:length], ())
-        if _asks_no_more(before, asked)
     ]
-    return min(found, default=None)
+    return min((one for one in found if one is not None), default=None)
 
 
 def _asks_no_more(before: HTTPMatchRequest, asked: HTTPMatchRequest) -> bool:
     """Whether what the later match takes, the earlier one takes: as far as Istio looks, and never where it is wrong."""
     return (
-        before.port == asked.port
-        and (before.ignore_uri_case or not asked.ignore_uri_case)
+        (before.ignore_uri_case or not asked.ignore_uri_case)
         and before.scheme in (None, asked.scheme)
         and _method(before.method, asked.method)
-        and before.authority == asked.authority
-        and dict(before.headers) == dict(asked.headers)
-        and dict(before.without_headers) == dict(asked.without_headers)
-        and dict(before.query_params) == dict(asked.query_params)
         and before.source_labels.items() <= asked.source_labels.items()
         and before.source_namespace in ("", asked.source_namespace)
         and (not before.gateways or (bool(asked.gateways) and set(asked.gateways) <= set(before.gateways)))
