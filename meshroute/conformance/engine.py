@@ -6,6 +6,7 @@ Errors    an engine raises NotImplementedError for what it does not claim; that 
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -562,7 +563,20 @@ def _routes(manifests: str, host: str, client: Mapping[str, Any] = _ANYBODY) -> 
     return [{name: value for name, value in without_defaults(route).items() if name != "rule"} for route in routes]
 
 
+def _said_of_body(size: int, *, base64: bool = False) -> list[str]:
+    """How grave it is what is said of a fixed answer with so many bytes."""
+    body = {"bytes": b64encode(bytes(size)).decode()} if base64 else {"string": "x" * size}
+    spec = {"hosts": ["a.example"], "http": [{"directResponse": {"status": 200, "body": body}}]}
+    given = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "a"}, "spec": spec}
+    try:
+        said = mr.loads(msgspec.json.encode(given)).diagnostics
+    except mr.ManifestError as error:
+        said = error.diagnostics
+    return [str(one.severity) for one in said]
+
+
 _FUNCTIONS: Mapping[str, Any] = {
+    "said_of_body": _said_of_body,
     "xxh64": lambda text, seed=0: xxhash64(text.encode(), seed),
     "murmur64": lambda text: murmur64(text.encode()),
     "draw": lambda seed, ordinal, name: mr.Draws.of(seed, ordinal)[name],

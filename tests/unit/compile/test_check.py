@@ -1216,6 +1216,28 @@ spec:
     assert [path.rpartition(".")[2] for path in errors] == ["minimumPerent", "to", "maxEjectionPercent"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "lines", "paths"),
+    [
+        (
+            "Gateway",
+            "  servers:\n  - {host: a, port: {number: 80, name: a, protocol: HTTP}, hosts: [a]}",
+            ["hosts[0]", "host"],
+        ),
+        ("Sidecar", "  egress:\n  - {host: a, hosts: [a]}", ["hosts[0]", "host"]),
+        ("ServiceEntry", "  hosts: [a.b]\n  endpoints:\n  - {host: a, address: 10.0.0.1}", ["endpoints", "host"]),
+        ("WorkloadEntry", "  host: a\n  address: a b", ["address", "host"]),
+        ("WorkloadGroup", "  host: a\n  template: {}\n  probe: {}", ["probe", "host"]),
+    ],
+)
+def test_a_resource_with_an_unknown_field_is_looked_at_too(kind: str, lines: str, paths: list[str]) -> None:
+    """What the schema refuses and what the webhook would have refused, both at once."""
+    said = diagnosed(f"{ISTIO}kind: {kind}\nmetadata: {{name: a}}\nspec:\n{lines}\n")
+    errors = [one.at.path for one in said if one.severity is mr.Severity.ERROR]
+    assert len(errors) == 2
+    assert all(any(error.endswith(path) for error in errors) for path in paths)
+
+
 def test_rules_that_the_mesh_keeps_to_themselves_take_nothing_from_each_other() -> None:
     """A rule in another namespace wins only where clients of the loser's namespace see it."""
     one = ISTIO + "kind: VirtualService\nmetadata: {name: a, namespace: bank}\n"
