@@ -8,6 +8,7 @@ Errors    none: the answer is diagnostics.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -54,6 +55,9 @@ from meshroute.table import REDIRECT_CODES
 LAST_PORT: Final = 65535
 MAX_REGEX_BYTES = 1024
 """istio/istio: pkg/config/validation: the webhook's limit, before any program size is looked at."""
+
+_ESCAPED: Final = re.compile(r"\\Q.*?(?:\\E|\Z)|\\.", re.DOTALL)
+"""What stands behind a backslash; between `\\Q` and `\\E` nothing does."""
 
 
 def check(
@@ -260,8 +264,16 @@ def _check_pattern(virtual_service: VirtualService, pattern: str | None, path: F
         compile_full(wire(pattern))
     except Re2SyntaxError as error:
         yield wording.regex_invalid(virtual_service.subject, pattern, str(error), error.position, at)
+    if (position := _any_byte(wire(pattern))) is not None:
+        reason = "Istio asks Go's RE2, which has no `\\C`"
+        yield wording.regex_invalid(virtual_service.subject, pattern, reason, position, at)
     if len(wire(pattern)) > MAX_REGEX_BYTES:
         yield wording.regex_too_long(virtual_service.subject, len(wire(pattern)), at)
+
+
+def _any_byte(pattern: str) -> int | None:
+    """Where a pattern asks for one byte, whatever it is part of: proxies can, and Istio's webhook cannot."""
+    return next((one.start() for one in _ESCAPED.finditer(pattern) if one[0] == "\\C"), None)
 
 
 def _check_weights(

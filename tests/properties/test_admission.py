@@ -572,8 +572,10 @@ class TestCheck27Schema:
 
 
 def is_prime(number: int) -> bool:
-    """As proxies see it: 1 is one."""
-    return number in (1, 2) or (number % 2 == 1 and all(number % n for n in range(3, int(number**0.5) + 1, 2)))
+    """As Istio sees it, but for 1: that would be one to it, and no proxy has a table of one slot."""
+    return number == 2 or (
+        number > 1 and number % 2 == 1 and all(number % n for n in range(3, int(number**0.5) + 1, 2))
+    )
 
 
 FULL: dict[str, Any] = {

@@ -504,7 +504,9 @@ class TestListing:
         lines = codes_as_text().splitlines()[1:]
         assert [line.split()[0] for line in lines] == [str(code) for code in CATALOGUE]
         (host,) = [line for line in lines if line.startswith("host-unknown ")]
-        assert re.fullmatch(r"host-unknown +warning +IST0101 IST0174 +KIA0202 KIA1004 KIA1101 +DECIDE-2 +a host that .*", host)
+        assert re.fullmatch(
+            r"host-unknown +warning +IST0101 IST0174 +KIA0202 KIA1004 KIA1101 +DECIDE-2 +a host that .*", host
+        )
 
     def test_as_json(self) -> None:
         codes = json.loads(codes_as_json())["codes"]
