@@ -44,6 +44,8 @@ class Fault(msgspec.Struct, frozen=True):
 
 def annotation_faults(resource: Resource) -> Iterator[tuple[FieldPath, str]]:
     """Annotations that are not for people to write: the place in the resource, and what is wrong."""
+    if not any("istio.io" in version for version in resource.api_versions):
+        return  # Istio is asked about its own kinds only
     for name in _RESERVED:
         if name in resource.metadata.annotations:
             yield ("metadata", "annotations", name), f"the annotation `{name}` cannot be here"

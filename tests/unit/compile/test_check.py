@@ -1238,6 +1238,17 @@ def test_a_resource_with_an_unknown_field_is_looked_at_too(kind: str, lines: str
     assert all(any(error.endswith(path) for error in errors) for path in paths)
 
 
+def test_annotations_of_other_kinds_are_nobody_s_business() -> None:
+    """Istio is asked about its own kinds only, whatever else is wrong with one."""
+    text = """
+apiVersion: v1
+kind: Service
+metadata: {name: s, annotations: {istio.io/dry-run: "true"}}
+spec: {nosuch: 1, ports: [{name: http, port: 80}]}
+"""
+    assert [one.at.path for one in diagnosed(text)] == ["spec.nosuch"]
+
+
 def test_rules_that_the_mesh_keeps_to_themselves_take_nothing_from_each_other() -> None:
     """A rule in another namespace wins only where clients of the loser's namespace see it."""
     one = ISTIO + "kind: VirtualService\nmetadata: {name: a, namespace: bank}\n"
