@@ -152,7 +152,7 @@ CATALOGUE: Final[Mapping[Code | LintCode, About]] = {
     ),
     Code.PROTOCOL_NOT_HTTP: About("HTTP rules on a port that does not speak HTTP", _WARNING, "CONNECT-5"),
     Code.SETTING_IGNORED: About("a setting without effect where it stands", _WARNING, "CHECK-9", ("IST0133",)),
-    Code.ISTIO_WARNS: About("Istio warns of what has its effect all the same", _WARNING, "CHECK-9"),
+    Code.ISTIO_WARNS: About("Istio warns of what has its effect all the same", _NOTE, "CHECK-22"),
     Code.ADDRESS_ASSUMED: About("addresses that were made up", _NOTE),
     # which rules requests reach
     LintCode.RULE_OVERSHADOWED: About("the request that a rule is written for goes to another", _NOTE, "LINT-5"),

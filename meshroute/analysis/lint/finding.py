@@ -62,10 +62,10 @@ def found(
 
 
 def of_diagnostic(diagnostic: Diagnostic) -> Finding:
-    """What loading had to say, as a finding."""
+    """What loading had to say, as a finding. A warning of Istio's that is mistaken is no more than a note."""
     return Finding(
         diagnostic.code,
-        diagnostic.severity,
+        diagnostic.severity if diagnostic.code is not Code.ISTIO_WARNS else Severity.NOTE,
         diagnostic.message,
         diagnostic.at,
         diagnostic.subject,
