@@ -126,9 +126,9 @@ def _repeated(rule: DestinationRule) -> Iterator[Finding]:
 
 
 def _clusters(level: Level, world: World) -> Iterator[tuple[RegisteredService, str, Sequence[Member]]]:
-    """What a level's outlier detection is for, cluster by cluster: the service, the subset, its endpoints."""
+    """What a level's outlier detection is for, cluster by cluster: the service, the subset, its endpoints. Where it is
+    the service's, the subsets that have it too are smaller, and in no other places."""
     spec = level.rule.spec
-    own = {one.name for one in spec.subsets if one.traffic_policy is not None}
     settings = level.policy.port_level_settings if isinstance(level.policy, TrafficPolicy) else ()
     entries = {one.port.number for one in settings if one.port is not None}
     for service in world.covered(level.rule):
@@ -140,7 +140,7 @@ def _clusters(level: Level, world: World) -> Iterator[tuple[RegisteredService, s
             if not level.subset:
                 yield service, "", members
             for subset in spec.subsets:
-                if subset.name == level.subset or (not level.subset and subset.name not in own):
+                if subset.name == level.subset:
                     chosen = [one for one in members if is_subset_of(subset.labels, one.labels)]
                     yield service, subset.name, chosen
 

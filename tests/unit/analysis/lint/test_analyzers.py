@@ -160,7 +160,9 @@ def test_ist0137_one_pod_behind_services_of_two_ports() -> None:
         "b", "[{name: http, port: 81, targetPort: 8080}]"
     )
     text = text.replace("app: a", "app: web").replace("app: b", "app: web") + pod()
-    assert [(one.code, one.subject) for one in findings(text)] == [("pods-shared", "Service shop/b")]
+    (finding,) = findings(text)
+    assert (finding.code, finding.subject) == ("pods-shared", "Service shop/b")
+    assert "as port 80 of Service shop/a and as port 81 of this one" in finding.message
 
 
 def test_ist0118_a_port_that_does_not_say_what_it_speaks() -> None:

@@ -302,6 +302,27 @@ http:
   - destination:
       host: api  # <- destination-port-missing
 """),
+    "an alias means the port of what it stands for": SHOP
+    + service("api", "[{name: http, port: 8080}]")
+    + pod("api-1", "api", "10.8.2.1")
+    + service("old", "[]").replace(
+        "selector: {app: old}", "type: ExternalName, externalName: api.shop.svc.cluster.local"
+    )
+    + rules("hosts: [web]\nhttp: [{route: [{destination: {host: old}}]}]"),
+    "also of a second TLS rule": service(ports="[{name: tls, port: 443}]")
+    + pod()
+    + service("api", "[{name: tls, port: 8443}]")
+    + pod("api-1", "api", "10.8.2.1")
+    + rules("""
+hosts: [web, web.example]
+tls:
+- match: [{sniHosts: [web]}]
+  route: [{destination: {host: web}}]
+- match: [{sniHosts: [web.example]}]
+  route:
+  - destination:
+      host: api  # <- destination-port-missing
+"""),
     "not of connections behind those that take everything": service("db", "[{name: tcp, port: 5432}]")
     + pod("db-1", "db", "10.8.2.1")
     + service("new-db", "[{name: tcp, port: 5433}]")

@@ -136,6 +136,16 @@ trafficPolicy:
       - from: asia/*  # <- distribute-nowhere
         to: {"eu/*": 100}
 """),
+    "shares that are turned off": NODES
+    + pods(2, "ab")
+    + policy("""
+host: web
+trafficPolicy:
+  loadBalancer:
+    localityLbSetting:
+      enabled: false
+      distribute: [{from: "asia/*", to: {"asia/*": 100}}]
+"""),
     "shares where no place is known": pods(2)
     + policy("""
 host: web
