@@ -965,11 +965,14 @@ spec:
         number: 81  # <- port-unknown warning spec.trafficPolicy.portLevelSettings[1].port.number
       loadBalancer: {simple: RANDOM}
 """,
-    "failover_ignored: not where a subset has outlier detection": RULE
+    "istio_warns: a failover where a subset has outlier detection": RULE
     + """\
 spec:
   host: web
-  trafficPolicy: {loadBalancer: {localityLbSetting: {failover: [{from: eu, to: us}]}}}
+  trafficPolicy:
+    loadBalancer:
+      localityLbSetting:
+        failover: [{from: eu, to: us}]  # <- istio-warns warning spec.trafficPolicy.loadBalancer.localityLbSetting.failover
   subsets:
   - {name: v1, labels: {version: v1}, trafficPolicy: {outlierDetection: {consecutive5xxErrors: 5}}}
 """,
