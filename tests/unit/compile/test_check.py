@@ -972,7 +972,7 @@ spec:
   trafficPolicy:
     loadBalancer:
       localityLbSetting:
-        failover: [{from: eu, to: us}]  # <- istio-warns warning spec.trafficPolicy.loadBalancer.localityLbSetting.failover
+       failover: [{from: a, to: b}]  # <- istio-warns warning spec.trafficPolicy.loadBalancer.localityLbSetting.failover
   subsets:
   - {name: v1, labels: {version: v1}, trafficPolicy: {outlierDetection: {consecutive5xxErrors: 5}}}
 """,
