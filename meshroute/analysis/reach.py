@@ -14,8 +14,9 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from meshroute.analysis.space import TooManyStates
-from meshroute.analysis.space.requests import conditions, samples, whole
+from meshroute.analysis.space import Language, TooManyStates
+from meshroute.analysis.space.cubes import Cube, One, Part
+from meshroute.analysis.space.requests import AUTHORITY, authorities, conditions, samples, whole
 from meshroute.analysis.space.search import Box, Region, Space, TooLong
 from meshroute.draws import Draws
 from meshroute.match.index import RouteIndex
@@ -53,17 +54,25 @@ _MOST_ROUNDS: Final = 200
 class Reach:
     """The routes of a virtual host, ready to be asked about one by one.
 
-    Requests are made for `authority` and `port` where a route does not say otherwise.
+    `domains` are the virtual host's: authorities that lead to it. Requests are made for one of them and for `port`
+    where a route does not say otherwise.
     """
 
     def __init__(
-        self, routes: Sequence[Route], authority: str, port: int, scheme: str = "http", ignore_parameters: bool = False
+        self,
+        routes: Sequence[Route],
+        domains: Sequence[str],
+        port: int,
+        scheme: str = "http",
+        ignore_parameters: bool = False,
     ) -> None:
         self._routes: Final = tuple(routes)
-        self._client: Final = (authority, port, scheme)
+        self._client: Final = (_authority(domains), port, scheme)
         self._index: Final = RouteIndex(routes, ignore_parameters)
         self._boxes: Final[dict[int, Box]] = {}
-        self._space: Final = Space(whole)
+        self._authorities: Language | None = None
+        self._domains: Final = tuple(domains)
+        self._space: Final = Space(self._whole)
 
     def verdict(self, number: int) -> Verdict:
         """Whether requests come to the route of this number."""
@@ -82,6 +91,16 @@ class Reach:
         except (TooManyStates, TooLong):
             return False
 
+    def _whole(self, part: Part) -> Cube:
+        """Everything that a part can be, of requests that come to the virtual host."""
+        return One(False, self._names()) if part == AUTHORITY else whole(part)
+
+    def _names(self) -> Language:
+        """The authorities that lead to the virtual host."""
+        if self._authorities is None:
+            self._authorities = authorities(self._domains)
+        return self._authorities
+
     def _box(self, number: int) -> Box:
         box = self._boxes.get(number)
         if box is None:
@@ -92,7 +111,9 @@ class Reach:
         past: int | None = None
         for plain in self._space.joined(self._box(number)):  # most routes are reached by just what they ask for
             shown = next(samples(plain, *self._client), None)
-            if shown is not None and self._index.first(*shown) == number:
+            if shown is None or (AUTHORITY in plain and shown[0].authority not in self._names()):
+                continue
+            if self._index.first(*shown) == number:
                 return Reached(*shown)
         regions = self._space.inside({}, self._box(number))
         before: dict[int, Box] = {}
@@ -134,3 +155,12 @@ class Reach:
             except (TooManyStates, TooLong):
                 continue
         return tuple(needed)
+
+
+def _authority(domains: Sequence[str]) -> str:
+    """A name that leads to the virtual host, as far as its own domains say."""
+    for domain in domains:
+        if "*" not in domain:
+            return domain
+    domain = domains[0]
+    return "any.example" if domain == "*" else domain.replace("*", "any")

@@ -80,7 +80,7 @@ class TestLint1Unreachable:
     def test_no_request_comes_to_what_is_hidden(self, matches: list[RouteMatch], asked: list[mr.Request]) -> None:
         """Of requests aimed at every condition, with draws at the edges of portions."""
         routes = routes_of(matches)
-        reach = Reach(routes, "a.test", 80)
+        reach = Reach(routes, ("*",), 80)
         hidden = {number for number in range(len(routes)) if isinstance(reach.verdict(number), Hidden)}
         rest = [route for number, route in enumerate(routes) if number not in hidden]
         before, after = RouteIndex(routes), RouteIndex(rest)
@@ -96,7 +96,7 @@ class TestLint1Unreachable:
     def test_in_a_small_world_exactly_what_nothing_reaches(self, matches: list[RouteMatch]) -> None:
         """All requests there are, one by one: nothing hidden is missed either."""
         routes = routes_of(matches)
-        reach = Reach(routes, "h", 80)
+        reach = Reach(routes, ("h",), 80)
         index = RouteIndex(routes)
         reached = set(map(index.first, EVERYTHING))
         for number in range(len(routes)):
@@ -135,17 +135,17 @@ class TestLint2Hiders:
     def test_they_hide_it_alone_and_none_is_too_many(self, matches: list[RouteMatch]) -> None:
         """Asked again of the routes that are named, and of these without one."""
         routes = routes_of(matches)
-        reach = Reach(routes, "a.test", 80)
+        reach = Reach(routes, ("*",), 80)
         for number, route in enumerate(routes):
             verdict = reach.verdict(number)
             if not isinstance(verdict, Hidden):
                 continue
             assert all(one < number for one in verdict.by)
             some = [routes[one] for one in verdict.by]
-            assert isinstance(Reach((*some, route), "a.test", 80).verdict(len(some)), Hidden)
+            assert isinstance(Reach((*some, route), ("*",), 80).verdict(len(some)), Hidden)
             for left_out in range(len(some)):
                 fewer = (*some[:left_out], *some[left_out + 1 :], route)
-                assert not isinstance(Reach(fewer, "a.test", 80).verdict(len(some) - 1), Hidden)
+                assert not isinstance(Reach(fewer, ("*",), 80).verdict(len(some) - 1), Hidden)
 
 
 class TestLint3Sets:
@@ -155,16 +155,16 @@ class TestLint3Sets:
     def test_two_lines_can_satisfy_two_conditions(self) -> None:
         """Where the header is one of those that have one value only, they cannot."""
         both = [HeaderMatch("x", Exact("a")), HeaderMatch("x", Exact("b"))]
-        assert isinstance(Reach(routes_of([RouteMatch(headers=tuple(both))]), "h", 80).verdict(0), Reached)
+        assert isinstance(Reach(routes_of([RouteMatch(headers=tuple(both))]), ("h",), 80).verdict(0), Reached)
         one = [HeaderMatch("user-agent", Exact("a")), HeaderMatch("user-agent", Exact("b"))]
-        assert Reach(routes_of([RouteMatch(headers=tuple(one))]), "h", 80).verdict(0) == Hidden(())
+        assert Reach(routes_of([RouteMatch(headers=tuple(one))]), ("h",), 80).verdict(0) == Hidden(())
 
     @given(st.integers(13, 40), st.integers(0, 12))
     def test_too_large_is_not_decided(self, size: int, other: int) -> None:
         """Neither is told to be hidden: the pattern alone has more states than there may be."""
         wide = RouteMatch(Pattern(f"/(a|b)*a(a|b){{{size}}}"))
         narrow = RouteMatch(Pattern(f"/(a|b)*b(a|b){{{size + other}}}b"))
-        verdict = Reach(routes_of([wide, narrow]), "h", 80).verdict(1)
+        verdict = Reach(routes_of([wide, narrow]), ("h",), 80).verdict(1)
         assert isinstance(verdict, Undecided | Reached)
 
 
@@ -196,6 +196,9 @@ _blocks = st.fixed_dictionaries(
         "headers": st.dictionaries(st.sampled_from(("x", "y")), _strings, max_size=1),
         "withoutHeaders": st.dictionaries(st.just("x"), _strings | st.just({}), max_size=1),
         "method": st.sampled_from(("GET", "POST")).map(lambda one: {"exact": one}),
+        "authority": st.sampled_from(
+            ("web", "WEB", "web.shop", "api:80", "web.shop.svc.cluster.local", "none")
+        ).flatmap(lambda one: st.sampled_from(({"exact": one}, {"prefix": one}))),
         "port": st.sampled_from((80, 8080, 9090)),
         "sourceLabels": st.sampled_from(({"v": "1"}, {"w": "1"}, {"v": "2", "w": "1"})),
         "sourceNamespace": st.sampled_from(("shop", "bank")),
@@ -252,11 +255,10 @@ def virtual_service(name: str, spec: dict[str, Any]) -> VirtualService:
 
 
 mesh_requests = st.builds(
-    lambda method, host, port, path, headers: mr.Request(
-        method, f"{host}.shop.svc.cluster.local", path, tuple(headers), port=port
-    ),
+    lambda method, host, rest, port, path, headers: mr.Request(method, host + rest, path, tuple(headers), port=port),
     st.sampled_from(METHODS),
-    st.sampled_from(("web", "api", "none")),
+    st.sampled_from(("web", "WEB", "api", "none")),
+    st.sampled_from(("", ".shop", ".shop.svc.cluster.local", ":80", ".shop.svc.cluster.local:81")),
     st.sampled_from((80, 8080)),
     st.sampled_from(("/", "/a", "/ab", "/a/", "/a/b", "/b", "/c")),
     st.lists(st.tuples(st.sampled_from(("x", "y")), st.sampled_from(("a", "ab", "b", "c", ""))), max_size=2),
@@ -327,7 +329,7 @@ class TestLint5Overshadowed:
     def test_the_one_before_takes_the_plainest_and_more(self, matches: list[RouteMatch]) -> None:
         """Never one that asks for less than the match itself does."""
         routes = routes_of(matches)
-        reach = Reach(routes, "h", 80)
+        reach = Reach(routes, ("h",), 80)
         for number in range(len(routes)):
             verdict = reach.verdict(number)
             if isinstance(verdict, Reached) and verdict.past is not None:

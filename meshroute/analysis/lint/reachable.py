@@ -32,6 +32,7 @@ Key: TypeAlias = tuple[str, str, str]
 """Namespace and name of a VirtualService, and the path of a rule or match in it."""
 
 
+_AUTHORITY: Final = (":authority", "host")
 Said: TypeAlias = Mapping[tuple[str, SourceRef], Diagnostic]
 """What loading said of a place in an object."""
 
@@ -45,7 +46,7 @@ class _Block(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> Key:
-        return self.owner.namespace, self.owner.name, path_text(self.path)
+        return _key(self.owner, self.path)
 
     @property
     def at(self) -> SourceRef:
@@ -84,14 +85,19 @@ class Rules:
         self.ports: Final[dict[Key, dict[int, None]]] = {}
         """By block, the ports of the virtual hosts that have a block of the same root."""
         self._services: Final = Known(mesh.registry)
+        self._inside: Final[dict[Key, dict[Key, None]]] = {}
+        """By a match of a rule that delegates, the delegate's rules that ask nothing more."""
         self._roots: Final[dict[Key, list[tuple[Rule, ...]]]] = {}
         for root in virtual_services:
             rules = tuple(delegates.rules(root)) if root.spec.hosts else ()
             for rule in rules:
+                own = _key(rule.owner, rule.path)
                 for _, owner, path in rule.blocks:
-                    of_block = self._roots.setdefault((owner.namespace, owner.name, path_text(path)), [])
+                    of_block = self._roots.setdefault(_key(owner, path), [])
                     if all(one is not rules for one in of_block):
                         of_block.append(rules)
+                    if owner is not rule.owner:
+                        self._inside.setdefault(_key(owner, path), {})[own] = None
         self._known: Final[dict[tuple[object, ...], list[Verdict | None]]] = {}
         for place in places(mesh):
             for one in _hosts(place, mesh.table(place.viewpoint).listeners):
@@ -122,7 +128,10 @@ class Rules:
         """At one virtual host: what reaches its routes, and what its rules leave out."""
         routes = one.host.routes
         keys = [_key_of(route.rule) if route.rule is not None else None for route in routes]
-        known = self._known.setdefault((one.port, one.scheme, tuple((route.match, route.rule) for route in routes)), [])
+        named = any(header.name in _AUTHORITY for route in routes for header in route.match.headers)
+        domains = one.host.domains if named else one.host.domains[:1]
+        alike = (one.port, one.scheme, domains if named else (), tuple((route.match, route.rule) for route in routes))
+        known = self._known.setdefault(alike, [])
         if not known:
             known += [None] * len(routes)
         reach: Reach | None = None
@@ -132,7 +141,7 @@ class Rules:
             verdict = known[number]
             if verdict is None:
                 if reach is None:
-                    reach = Reach(routes, _authority(one.host), one.port, one.scheme)
+                    reach = Reach(routes, domains, one.port, one.scheme)
                 verdict = reach.verdict(number)
                 # Who is an exception from the later one, and takes nothing else, stands there rightly.
                 if (
@@ -150,11 +159,13 @@ class Rules:
             case Reached(request, draws, past):
                 before = keys[past] if past is not None else None
                 self.shown[key] = _Shown(one.place.viewpoint, request, draws, before if before != key else None)
+                for own in self._inside.get(key, ()):
+                    self.shown[own] = _Shown(one.place.viewpoint, request, draws, None)
             case Hidden(by):
                 names = tuple(dict.fromkeys(other for index in by if (other := keys[index]) is not None))
                 self.hidden.setdefault(key, {})[names] = None
             case _:
-                self.undecided[key] = verdict.reason
+                self.undecided.update(dict.fromkeys((key, *self._inside.get(key, ())), verdict.reason))
 
     def _leave_out(self, one: _Host, keys: Sequence[Key | None]) -> None:
         """The blocks behind one that takes everything: no proxy is told of them."""
@@ -171,7 +182,7 @@ class Rules:
                 end: Key | None = None
                 for rule in rules:
                     for asked, owner, path in rule.blocks:
-                        here = owner.namespace, owner.name, path_text(path)
+                        here = _key(owner, path)
                         self.ports.setdefault(here, {})[one.port] = None
                         if end is not None and here not in present and self._holds(asked, owner, one):
                             self.hidden.setdefault(here, {})[(end,)] = None
@@ -262,6 +273,8 @@ def _unreachable(rules: Rules, dead: Sequence[_Block], at: SourceRef, said: Said
     if not others:
         message = "no request reaches it: its conditions cannot all hold"
         help = "the fields of one match must all hold; alternatives are matches of their own"
+        if any(one.asked is not None and one.asked.authority is not None for one in dead):
+            help += "; an `authority` has to be a name that leads to the hosts"
     else:
         names = [_name(one, owner) for one in others]
         takes = "takes" if len(names) == 1 else "together take"
@@ -348,6 +361,10 @@ def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def _key(owner: VirtualService, path: FieldPath) -> Key:
+    return owner.namespace, owner.name, path_text(path)
+
+
 def _key_of(rule: RuleRef) -> Key:
     return rule.namespace, rule.name, rule.path
 
@@ -377,12 +394,3 @@ def _hosts(place: Place, listeners: Iterable[Listener]) -> Iterator[_Host]:
         for chain in listener.chains:
             for host in chain.virtual_hosts:
                 yield _Host(place, host, listener.port, "https" if chain.ends_tls else "http")
-
-
-def _authority(host: VirtualHost) -> str:
-    """A name that leads to the virtual host, as far as its own domains say."""
-    for domain in host.domains:
-        if "*" not in domain:
-            return domain
-    domain = host.domains[0]
-    return "any.example" if domain == "*" else domain.replace("*", "any")

@@ -9,7 +9,7 @@ Errors    TooManyStates for patterns whose automaton passes the bound.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from meshroute.analysis.space.cubes import MISSING, THERE, Asked, Cube, Draw, Lines, One, Part
@@ -84,6 +84,22 @@ def whole(part: Part) -> Cube:
             return One(True, _VALUE)
         case _:
             return One(False, _WHOLE[part.kind])
+
+
+def authorities(domains: Iterable[str]) -> Language:
+    """The authorities that domains stand for, in any case, and with any port. Those that a more specific domain of
+    another virtual host takes are among them."""
+    names = []
+    for domain in domains:
+        before, star, after = domain.partition("*")
+        if star and before and after:  # only a star at one of the ends stands for anything
+            before, star, after = domain, "", ""
+        names.append(f"{_quoted(before)}{'.+' if star else ''}{_quoted(after)}")
+    return Language.pattern(f"(?i)({'|'.join(names)})(:[^:\\]]*)?") & _WHOLE["authority"]
+
+
+def _quoted(text: str) -> str:
+    return "".join(char if char.isalnum() else f"\\x{ord(char):02x}" for char in text)
 
 
 def conditions(asked: RouteMatch) -> tuple[Asked, ...]:
