@@ -11,6 +11,7 @@ reached in it is not reached at all.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 import msgspec
@@ -73,15 +74,32 @@ THERE: Final = Lines(absent=False)
 
 
 class Draw(msgspec.Struct, frozen=True, eq=False):
-    """A draw, by its remainder modulo a million: every portion's denominator divides that."""
+    """A draw, by its remainder modulo `of`. Of two such numbers, one divides the other: they are what portions have."""
 
+    of: int
     spans: tuple[tuple[int, int], ...]
     """Remainders from each first to below each second, in order."""
 
     def meet(self, other: Draw) -> Draw:
         """What is in both."""
-        both = ((max(low, start), min(high, end)) for low, high in self.spans for start, end in other.spans)
-        return Draw(tuple((low, high) for low, high in both if low < high))
+        of = max(self.of, other.of)
+        mine, its = self._modulo(of), other._modulo(of)
+        both: list[tuple[int, int]] = []
+        one = two = 0
+        while one < len(mine) and two < len(its):
+            low, high = max(mine[one][0], its[two][0]), min(mine[one][1], its[two][1])
+            if low < high:
+                both.append((low, high))
+            if mine[one][1] <= its[two][1]:
+                one += 1
+            else:
+                two += 1
+        return Draw(of, tuple(both))
+
+    def _modulo(self, of: int) -> Sequence[tuple[int, int]]:
+        if of == self.of:
+            return self.spans
+        return [(start + low, start + high) for start in range(0, of, self.of) for low, high in self.spans]
 
     @property
     def empty(self) -> bool:

@@ -30,7 +30,6 @@ from meshroute.table import (
     Tunnel,
 )
 
-MILLION: Final = 1_000_000
 CONNECT: Final = Language.exact("CONNECT")
 METHOD: Final = Part("method")
 PATH: Final = Part("path")
@@ -75,7 +74,7 @@ def whole(part: Part) -> Cube:
         case "metadata":
             return Lines()
         case "draw":
-            return Draw(((0, MILLION),))
+            return Draw(1, ((0, 1),))
         case "query":
             return One(True, _WHOLE["query"] if part.name in _PARAMETER else NOTHING)
         case "cookie":
@@ -185,12 +184,9 @@ def _metadata(wanted: MetadataMatch) -> Asked:
 
 
 def _portion(wanted: Portion) -> Asked:
-    size = min(wanted.numerator, wanted.denominator)
-    rounds = range(0, MILLION, wanted.denominator)
-    holds = Draw(tuple((start, start + size) for start in rounds) if size else ())
-    rest = wanted.denominator - size
-    fails = Draw(tuple((start + size, start + wanted.denominator) for start in rounds) if rest else ())
-    return Asked(DRAW, (holds,), (fails,))
+    size, of = min(wanted.numerator, wanted.denominator), wanted.denominator
+    holds = Draw(of, ((0, size),) if size else ())
+    return Asked(DRAW, (holds,), (Draw(of, ((size, of),) if size < of else ()),))
 
 
 def samples(region: Region, authority: str, port: int, scheme: str = "http") -> Iterator[tuple[Request, Draws]]:
@@ -221,7 +217,7 @@ def _sample(region: Region, authority: str, port: int, scheme: str, rare: bool) 
         if cube.empty:
             raise _NoSuchRequest
         match cube:
-            case Draw(spans):
+            case Draw(_, spans):
                 draws[STREAM] = spans[0][0]
             case Lines(absent, _, some, each):
                 if absent and not some:
