@@ -23,6 +23,7 @@
 from meshroute.analysis.lint import Finding, LintCode, Witness, lint
 from meshroute.analysis.moved import Moved, MovedError, find_cluster, moved
 from meshroute.balance.bounded import InexactError
+from meshroute.balance.kube_proxy import KubeProxy
 from meshroute.balance.outlier import Event
 from meshroute.compile.envoy import from_envoy
 from meshroute.compile.viewpoint import Gateway, MeshConfig, Sidecar, Waypoint
@@ -33,6 +34,7 @@ from meshroute.draws import Draws
 from meshroute.mesh import Mesh, load, loads
 from meshroute.request import Request, RequestError
 from meshroute.router import Router
+from meshroute.service_proxy import ServiceProxy
 from meshroute.session import Exchange, Session
 from meshroute.shares import Shares
 from meshroute.state import State, StateError
@@ -54,6 +56,7 @@ __all__ = [
     "Forwarded",
     "Gateway",
     "InexactError",
+    "KubeProxy",
     "LintCode",
     "ManifestError",
     "Mesh",
@@ -69,6 +72,7 @@ __all__ = [
     "Router",
     "RoutingTable",
     "RuleRef",
+    "ServiceProxy",
     "Session",
     "Severity",
     "Shares",

@@ -4,7 +4,8 @@ Source    spec/connect.md CONNECT-1 to CONNECT-4; envoyproxy/envoy: source/commo
 Inputs    a Plan, a connection, the state before it, and the draws that a proxy would make.
 Exactness as `decide`, whose second half this is: a cluster by weight, an endpoint by the cluster's policy. Only the
           client's address can be a key.
-Errors    ValueError where a listener reads requests. A dead end is an outcome with status 0: the connection is closed.
+Errors    ValueError where a listener reads requests, and for what is not TCP. A dead end is an outcome with status 0:
+          the connection is closed.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from meshroute.trace import ChainChosen, ListenerChosen
 
 def connect(plan: Plan, connection: Connection, state: State, draws: Draws, tell: Tell | None = None) -> Connected:
     """Where the connection goes. Raises ValueError where the listener reads requests: ask `decide` about those."""
+    if connection.protocol != "TCP":
+        raise ValueError(f"proxies take TCP, and this is {connection.protocol}: ask the Service, not the proxy")
     door = plan.doors.find(connection.port, connection.destination_ip, connection.host)
     if tell is not None and door is None:
         tell.append(ListenerChosen(connection.port, known=False))

@@ -7,7 +7,7 @@ Errors    RequestError for what no client can open.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -15,16 +15,19 @@ from msgspec.structs import force_setattr
 from meshroute.decision import Outcome
 from meshroute.names import ClusterName, EndpointKey, ascii_lower, canonical_ip, is_ip
 from meshroute.request import RequestError
-from meshroute.state import Effect, RequestFinished, RequestStarted
+from meshroute.state import Effect, Forgotten, Lingered, Persisted, Released, RequestFinished, RequestStarted
 from meshroute.table import Endpoint, RuleRef
 from meshroute.trace import Step
 
+PROTOCOLS: Final = ("TCP", "UDP", "SCTP")
+
 
 class Connection(msgspec.Struct, frozen=True):
-    """One TCP connection, as the client opens it.
+    """One connection, as the client opens it; of UDP, what one port of the client sends to one address.
 
     `port` is the port it connects to; `host` the name that it looked up, and `destination_ip` the address, where known.
-    `server_name` is what it says in TLS (SNI). `source_ip` and `source_port` are its own end. Raises RequestError.
+    `server_name` is what it says in TLS (SNI). `source_ip` and `source_port` are its own end.
+    Proxies are asked about TCP alone, Services about every `protocol`. Raises RequestError.
     """
 
     port: int
@@ -33,10 +36,15 @@ class Connection(msgspec.Struct, frozen=True):
     server_name: str = ""
     source_ip: str = ""
     source_port: int = 0
+    protocol: str = "TCP"
 
     def __post_init__(self) -> None:
         if not 1 <= self.port <= 65535:
             raise RequestError(f"port {self.port} is not between 1 and 65535")
+        if not 0 <= self.source_port <= 65535:
+            raise RequestError(f"port {self.source_port} of the client is not between 0 and 65535")
+        if self.protocol not in PROTOCOLS:
+            raise RequestError(f"protocol `{self.protocol}` is not one of {', '.join(PROTOCOLS)}")
         for side in (self.source_ip, self.destination_ip):
             if side and not is_ip(side):
                 raise RequestError(f"`{side}` is not an IP address")
@@ -64,12 +72,26 @@ class Connected(msgspec.Struct, frozen=True):
         return (self.endpoint.workload or None) if self.endpoint else None
 
     def finished(self) -> tuple[Effect, ...]:
-        """The effects of the connection's end."""
-        return tuple(
-            RequestFinished(effect.cluster, effect.endpoint)
+        """The effects of the connection's end, where nothing remains of it."""
+        return (*(RequestFinished(one.cluster, one.endpoint) for one in self._started()), *self._released())
+
+    def closing(self) -> tuple[Effect, ...]:
+        """The effects of its being closed where IPVS knows it for a while yet, TCP two minutes: until `forgotten`."""
+        return tuple(Lingered(one.cluster, one.endpoint) for one in self._started())
+
+    def forgotten(self) -> tuple[Effect, ...]:
+        """The effects of its being forgotten after `closing`."""
+        return (*(Forgotten(one.cluster, one.endpoint) for one in self._started()), *self._released())
+
+    def _started(self) -> list[RequestStarted]:
+        return [effect for effect in self.effects if isinstance(effect, RequestStarted)]
+
+    def _released(self) -> list[Released]:
+        return [
+            Released(effect.source, effect.client, effect.endpoint)
             for effect in self.effects
-            if isinstance(effect, RequestStarted)
-        )
+            if isinstance(effect, Persisted)
+        ]
 
     def to_builtins(self) -> dict[str, Any]:
         """Plain JSON values. Every field is present."""

@@ -71,6 +71,14 @@ NOBODY_LISTENS = Failed(0, "-", "no_listener")
 """The connection is refused: there is no listener for it."""
 NOT_TAKEN = Failed(0, "NR", "filter_chain_not_found")
 """The connection is closed: the listener has no chain for it."""
+REJECTED = Failed(0, "-", "connection_rejected")
+"""A node answers for a service without endpoints: the client learns at once."""
+DROPPED = Failed(0, "-", "packets_dropped")
+"""A node throws the packets away: the client waits until it has enough."""
+UNMATCHED = Failed(0, "-", "no_service_there")
+"""No address and port of the service: nodes leave the packets as they are."""
+NO_ADDRESS = Failed(0, "-", "name_without_address")
+"""The client looks the name up, and is told no address."""
 CLOSED = Failed(0, "UH", "no_healthy_upstream")
 """The connection is closed and no HTTP answer is given: what a port without HTTP rules does with nobody behind it."""
 _BODIES: Final = {"no_healthy_upstream": "no healthy upstream", "fault_filter_abort": "fault filter abort"}

@@ -36,6 +36,17 @@ FAULT_ABORT: Final = "fault.abort"
 """Drawn where a fault aborts some of the requests."""
 
 
+NUMGEN: Final = "numgen"
+"""Drawn by nftables for a connection to a Service: the low 32 bits choose the endpoint."""
+ANSWER: Final = "answer"
+"""Stands for the order in which a name server lists addresses, of which the client takes the first."""
+
+
+def rule_of_ladder(number: int) -> str:
+    """The name of the draw of the n-th rule of iptables that a connection to a Service meets."""
+    return f"ladder.{number}"
+
+
 def host_choice(number: int) -> str:
     """The name of the draw behind the n-th host, or the n-th tie, that least request looks at."""
     return f"host.{number}"
@@ -44,6 +55,7 @@ def host_choice(number: int) -> str:
 _PICK = r"(/[0-9]+|/mirror\.[0-9]+)*"
 _NAME: Final = re.compile(
     rf"(stream|priority|key|host\.[0-9]+|zone\.(gate|keep|spread)|fault\.(delay|abort)|request\.id\.[01]){_PICK}"
+    r"|numgen|answer|ladder\.[0-9]+"
     r"|(enforce|jitter)\.[^.]+\..+",
     re.ASCII,
 )

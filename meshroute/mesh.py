@@ -14,6 +14,8 @@ from typing import Final, TypeVar
 
 from msgspec.structs import astuple
 
+from meshroute.balance.kube_proxy import KubeProxy
+from meshroute.compile import fronts
 from meshroute.compile.check import check, check_alone, check_rules
 from meshroute.compile.check_policy import check_policies
 from meshroute.compile.destination import DestinationRules
@@ -23,7 +25,7 @@ from meshroute.compile.registry import build
 from meshroute.compile.viewpoint import Gateway as AtTheEdge
 from meshroute.compile.viewpoint import MeshConfig, Sidecar, Waypoint
 from meshroute.compile.waypoint import waypoint_table
-from meshroute.diagnostics import Diagnostic, ManifestError, Severity, in_order
+from meshroute.diagnostics import Diagnostic, ManifestError, Severity, in_order, nearest
 from meshroute.load import load_paths, load_text
 from meshroute.manifest import Resource
 from meshroute.manifest.istio import DestinationRule, VirtualService
@@ -31,19 +33,24 @@ from meshroute.manifest.istio_gateway import Gateway
 from meshroute.manifest.istio_services import ServiceEntry, WorkloadEntry, WorkloadGroup
 from meshroute.manifest.istio_sidecar import Sidecar as SidecarResource
 from meshroute.manifest.kubernetes import Deployment, EndpointSlice, Namespace, Node, Pod, Service
-from meshroute.names import DEFAULT_NAMESPACE
+from meshroute.names import DEFAULT_NAMESPACE, canonical_ip
 from meshroute.router import Router
+from meshroute.service_proxy import ServiceProxy
 from meshroute.table import RoutingTable
+from meshroute.table.front import Front
 
 K = TypeVar("K", bound=Resource)
 _DEFAULT_CONFIG: Final = MeshConfig()
 _DEFAULT_SIDECAR: Final = Sidecar()
+_DEFAULT_KUBE_PROXY: Final = KubeProxy()
 
 
 class Mesh:
     """Everything that was loaded. It never changes; `diagnostics` has the warnings and notes about it."""
 
     __slots__ = (
+        "_cluster",
+        "_fronts",
         "_gateways",
         "_routers",
         "_rules",
@@ -105,6 +112,8 @@ class Mesh:
             said += (one for one in check_alone(draft) if one.severity is Severity.ERROR)
         self.diagnostics: Final = in_order(said)
         self._routers: dict[tuple[object, ...], Router] = {}
+        self._cluster: fronts.Cluster | None = None
+        self._fronts: dict[tuple[str, str], Front] = {}
         self._admit()
 
     def _admit(self) -> None:
@@ -133,6 +142,66 @@ class Mesh:
                 self.registry, self._virtual_services, self._gateways, self._rules, viewpoint, self.config
             )
         return sidecar_table(self.registry, self._virtual_services, self._rules, viewpoint, self.config, self._sidecars)
+
+    def service(
+        self,
+        name: str,
+        namespace: str = DEFAULT_NAMESPACE,
+        *,
+        kube_proxy: KubeProxy = _DEFAULT_KUBE_PROXY,
+        node: str = "",
+        zone: str | None = None,
+    ) -> ServiceProxy:
+        """What a node does with connections to a Service, which `name` names, or `namespace/name`.
+
+        `node` is where the connection meets kube-proxy: the client's own node, or the one that it connects to. `zone`
+        is that of the node unless given. Raises ValueError for a Service or a node that is not there.
+        """
+        if "/" in name:
+            namespace, _, name = name.partition("/")
+        services = {(one.namespace, one.name): one for one in self.resources if isinstance(one, Service)}
+        if (namespace, name) not in services:
+            close = nearest(f"{namespace}/{name}", ["/".join(key) for key in services])
+            raise ValueError(f"no Service `{namespace}/{name}`" + (f": did you mean `{close}`?" if close else ""))
+        if self._cluster is None:
+            slices = (one for one in self.resources if isinstance(one, EndpointSlice))
+            nodes = (one for one in self.resources if isinstance(one, Node))
+            self._cluster = fronts.cluster_of(slices, self.registry.workloads, nodes)
+        cluster = self._cluster
+        if node and zone is None and node not in (known := cluster.known_nodes()):
+            close = nearest(node, known)
+            raise ValueError(f"no node `{node}`" + (f": did you mean `{close}`?" if close else ""))
+        at, aliases = (namespace, name), list[tuple[str, str]]()
+        while (found := self._front(services[at], cluster)).alias:
+            following = self._alias_of(found.alias)
+            if following not in services or found.name in (one for one, _ in aliases):
+                break
+            aliases.append((found.name, found.alias))
+            at = following
+        pods = (canonical_ip(one) for pod in self.registry.workloads for one in (pod.address, *pod.others))
+        own = cluster.addresses(node) if node else frozenset[str]()
+        return ServiceProxy(
+            found,
+            kube_proxy,
+            node,
+            cluster.zone(node) if zone is None else zone,
+            frozenset(pods) | own,
+            cluster.addresses(node),
+            tuple(aliases),
+        )
+
+    def _front(self, service: Service, cluster: fronts.Cluster) -> Front:
+        key = (service.namespace, service.name)
+        front = self._fronts.get(key)
+        if front is None:
+            front = self._fronts[key] = fronts.front_of(service, cluster)
+        return front
+
+    def _alias_of(self, alias: str) -> tuple[str, str]:
+        """The namespace and name of the Service that a name stands for inside the cluster; empty for none."""
+        name, _, rest = alias.removesuffix(".").lower().partition(".")
+        namespace, _, domain = rest.partition(".")
+        return (namespace, name) if domain == f"svc.{self.config.domain}" else ("", "")
 
 
 def _hashable(value: object) -> object:

@@ -1,6 +1,6 @@
 """State: what a data plane remembers between requests, and the effects that change it.
 
-Source    spec/state.md STATE-1 to STATE-8
+Source    spec/state.md STATE-1 to STATE-9
 Inputs    effects, from decisions and from the caller who knows when a request ends. Times are whole milliseconds since
           the proxy started.
 Exactness `after` returns the next state and leaves this one as it is. Counts never go below 0.
@@ -118,6 +118,80 @@ class Ticked(msgspec.Struct, frozen=True, tag=True, gc=False):
     at: int
 
 
+class Mark(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+    """Where a scheduler of connections stands: whom it chose last (or, newest first, keeps for a destination), the
+    weight that it asks for now, when it was last asked, and when it last kept somebody else."""
+
+    last: tuple[EndpointKey, ...] = ()
+    weight: int = 0
+    used: int = 0
+    changed: int = 0
+
+
+class Persistence(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """A client's endpoint as IPVS keeps it: until when at least, and for how many connections that are still there."""
+
+    endpoint: EndpointKey
+    until: int
+    open: int
+
+
+class AffinityHeld(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """The endpoint's list has seen this client now. `most` is how many clients the list holds, 0 for any number:
+    whoever was seen longest ago makes room. `alone`: no other list of the source has the client any longer."""
+
+    source: Source
+    endpoint: EndpointKey
+    client: str
+    most: int = 0
+    alone: bool = False
+
+
+class AffinityDropped(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """The endpoint's list of clients is gone."""
+
+    source: Source
+    endpoint: EndpointKey
+
+
+class Persisted(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """IPVS keeps the client at the endpoint, for so many milliseconds from now and while this connection is there."""
+
+    source: Source
+    client: str
+    endpoint: EndpointKey
+    milliseconds: int
+
+
+class Released(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """One connection of a client that IPVS keeps at an endpoint is there no more."""
+
+    source: Source
+    client: str
+    endpoint: EndpointKey
+
+
+class Marked(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """A scheduler of connections stands here now."""
+
+    source: Source
+    mark: Mark
+
+
+class Lingered(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """A connection is closing: no longer active, and not yet forgotten."""
+
+    cluster: ClusterName
+    endpoint: EndpointKey
+
+
+class Forgotten(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """A connection that was closing is there no more."""
+
+    cluster: ClusterName
+    endpoint: EndpointKey
+
+
 class CookieIssued(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The answer sets this cookie. It is the client who remembers it."""
 
@@ -153,7 +227,17 @@ Effect: TypeAlias = (
     | CookieIssued
     | TimePassed
     | Joined
+    | AffinityHeld
+    | AffinityDropped
+    | Persisted
+    | Released
+    | Marked
+    | Lingered
+    | Forgotten
 )
+
+EXTENSION = 60_000
+"""How many milliseconds IPVS keeps a client longer, each time that its time is over and a connection still there."""
 
 _NONE: Mapping[EndpointKey, int] = {}
 
@@ -168,6 +252,10 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     the time; `joined` when an endpoint came (those that are not named: at 0), `refreshed` when a cluster last changed.
     `ejected` are the endpoints that are left out for a while, in ascending order; `records` what outlier detection
     remembers of endpoints, no entry for nothing, and `ticked` when it last looked at each cluster.
+
+    The rest is of kube-proxy alone. `held` has, by source and endpoint, the clients that the endpoint's list has seen,
+    and when; the order is that of last use. `persisted` has the clients that IPVS keeps, `marks` where its schedulers
+    stand, and `inactive` counts connections that are closing, as `active` those that are open.
     """
 
     cursors: Mapping[Source, int] = {}
@@ -181,6 +269,10 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     ejected: Mapping[ClusterName, tuple[EndpointKey, ...]] = {}
     records: Mapping[ClusterName, Mapping[EndpointKey, HostRecord]] = {}
     ticked: Mapping[ClusterName, int] = {}
+    held: Mapping[Source, Mapping[EndpointKey, Mapping[str, int]]] = {}
+    persisted: Mapping[Source, Mapping[str, Persistence]] = {}
+    marks: Mapping[Source, Mark] = {}
+    inactive: Mapping[ClusterName, Mapping[EndpointKey, int]] = {}
 
     def active_on(self, cluster: ClusterName) -> Mapping[EndpointKey, int]:
         """Requests in flight by endpoint of a cluster; no entry for an idle one."""
@@ -219,7 +311,11 @@ class Ledger:
         "_active",
         "_cursors",
         "_ejected",
+        "_held",
+        "_inactive",
         "_joined",
+        "_marks",
+        "_persisted",
         "_queues",
         "_records",
         "_refreshed",
@@ -242,6 +338,10 @@ class Ledger:
         self._ejected = dict(state.ejected)
         self._records = {cluster: dict(records) for cluster, records in state.records.items()}
         self._ticked = dict(state.ticked)
+        self._held = {source: _copied(lists) for source, lists in state.held.items()}
+        self._persisted = {source: dict(clients) for source, clients in state.persisted.items()}
+        self._marks = dict(state.marks)
+        self._inactive = {cluster: dict(counts) for cluster, counts in state.inactive.items()}
         self.live = self._over(state.now)
 
     def state(self) -> State:
@@ -258,16 +358,19 @@ class Ledger:
             ejected=dict(self._ejected),
             records={cluster: dict(records) for cluster, records in self._records.items()},
             ticked=dict(self._ticked),
+            held={source: _copied(lists) for source, lists in self._held.items()},
+            persisted={source: dict(clients) for source, clients in self._persisted.items()},
+            marks=dict(self._marks),
+            inactive={cluster: dict(counts) for cluster, counts in self._inactive.items()},
         )
 
     def apply(self, effect: Effect) -> None:
         """Let one effect happen. Raises StateError."""
         match effect:
             case RequestStarted(cluster, endpoint):
-                counts = self._active.setdefault(cluster, {})
-                counts[endpoint] = counts.get(endpoint, 0) + 1
+                _more(self._active, cluster, endpoint)
             case RequestFinished(cluster, endpoint):
-                self._finish(cluster, endpoint)
+                _less(self._active, cluster, endpoint, "no request is active")
             case CursorMoved(source):
                 self._cursors[source] = self._cursors.get(source, 0) + 1
             case TurnTaken(source):
@@ -300,6 +403,28 @@ class Ledger:
                 self._ticked[cluster] = at
             case CookieIssued():
                 pass
+            case AffinityHeld():
+                self._hold(effect)
+            case AffinityDropped(source, endpoint):
+                lists = self._held.get(source, {})
+                lists.pop(endpoint, None)
+                if not lists:
+                    self._held.pop(source, None)
+            case Persisted(source, client, endpoint, milliseconds):
+                clients = self._persisted.setdefault(source, {})
+                before = clients.get(client)
+                # A client that is sent elsewhere has a new entry; connections of the old one do not keep it.
+                still = before.open if before is not None and before.endpoint == endpoint else 0
+                clients[client] = Persistence(endpoint, self.live.now + milliseconds, still + 1)
+            case Released(source, client, endpoint):
+                self._release(source, client, endpoint)
+            case Marked(source, mark):
+                self._marks[source] = mark
+            case Lingered(cluster, endpoint):
+                _less(self._active, cluster, endpoint, "no connection is active")
+                _more(self._inactive, cluster, endpoint)
+            case Forgotten(cluster, endpoint):
+                _less(self._inactive, cluster, endpoint, "no connection is closing")
             case _:
                 assert_never(effect)
 
@@ -317,19 +442,34 @@ class Ledger:
             self._ejected,
             self._records,
             self._ticked,
+            self._held,
+            self._persisted,
+            self._marks,
+            self._inactive,
         )
 
-    def _finish(self, cluster: ClusterName, endpoint: EndpointKey) -> None:
-        counts = self._active.get(cluster, {})
-        left = counts.get(endpoint, 0) - 1
-        if left < 0:
-            raise StateError(f"no request is active on {endpoint} of cluster {cluster}")
-        if left:
-            counts[endpoint] = left
-        else:
-            del counts[endpoint]
-            if not counts:
-                del self._active[cluster]
+    def _hold(self, effect: AffinityHeld) -> None:
+        """Put a client last in the list of its endpoint, where who came first goes first."""
+        lists = self._held.setdefault(effect.source, {})
+        if effect.alone:
+            for endpoint in [one for one, clients in lists.items() if effect.client in clients]:
+                del lists[endpoint][effect.client]
+                if not lists[endpoint]:
+                    del lists[endpoint]
+        clients = lists.setdefault(effect.endpoint, {})
+        if clients.pop(effect.client, None) is None and effect.most and len(clients) >= effect.most:
+            del clients[next(iter(clients))]
+        clients[effect.client] = self.live.now
+
+    def _release(self, source: Source, client: str, endpoint: EndpointKey) -> None:
+        """Count a connection less, after the extensions that were due while it was there."""
+        kept = self._persisted.get(source, {}).get(client)
+        if kept is None:
+            raise StateError(f"nobody keeps client {client} of {source}")
+        if kept.open and kept.endpoint == endpoint:  # else it is of an entry that nobody looks for any more
+            late = self.live.now - kept.until
+            until = kept.until + (late // EXTENSION + 1) * EXTENSION if late >= 0 else kept.until
+            self._persisted[source][client] = Persistence(endpoint, until, kept.open - 1)
 
     def _record(self, cluster: ClusterName, endpoint: EndpointKey, record: HostRecord) -> None:
         records = self._records.setdefault(cluster, {})
@@ -356,3 +496,27 @@ class Ledger:
     def _forget(self, source: Source) -> None:
         self._turns.pop(source, None)
         self._queues.pop(source, None)
+
+
+def _copied(lists: Mapping[EndpointKey, Mapping[str, int]]) -> dict[EndpointKey, dict[str, int]]:
+    return {endpoint: dict(clients) for endpoint, clients in lists.items()}
+
+
+def _more(counted: dict[ClusterName, dict[EndpointKey, int]], cluster: ClusterName, endpoint: EndpointKey) -> None:
+    counts = counted.setdefault(cluster, {})
+    counts[endpoint] = counts.get(endpoint, 0) + 1
+
+
+def _less(
+    counted: dict[ClusterName, dict[EndpointKey, int]], cluster: ClusterName, endpoint: EndpointKey, nothing: str
+) -> None:
+    counts = counted.get(cluster, {})
+    left = counts.get(endpoint, 0) - 1
+    if left < 0:
+        raise StateError(f"{nothing} on {endpoint} of cluster {cluster}")
+    if left:
+        counts[endpoint] = left
+    else:
+        del counts[endpoint]
+        if not counts:
+            del counted[cluster]

@@ -309,6 +309,58 @@ class HostPicked(msgspec.Struct, frozen=True, tag=True):
     how: str
 
 
+class AddressMatched(msgspec.Struct, frozen=True, tag=True):
+    """What the client connects to is the service's: its `kind` is `cluster IP`, `node port`, `load balancer` or
+    `external IP`."""
+
+    service: str
+    address: str
+    port: int
+    kind: str
+
+
+class AliasTold(msgspec.Struct, frozen=True, tag=True):
+    """Whoever looks the service's name up is told another name."""
+
+    service: str
+    alias: str
+
+
+class AddressesTold(msgspec.Struct, frozen=True, tag=True):
+    """Whoever looks the service's name up is told these addresses, in some order, and takes number `index`."""
+
+    service: str
+    addresses: tuple[str, ...]
+    index: int
+
+
+class BackendsNarrowed(msgspec.Struct, frozen=True, tag=True):
+    """Of these endpoints, how many the node may use for this connection, and why those."""
+
+    backends: int
+    usable: int
+    because: str
+
+
+class LadderAsked(msgspec.Struct, frozen=True, tag=True):
+    """A rule of iptables takes the connection if the number drawn is below its threshold, of 2^31."""
+
+    number: int
+    endpoint: EndpointKey
+    drawn: int
+    threshold: int
+    taken: bool
+
+
+class AffinityFound(msgspec.Struct, frozen=True, tag=True):
+    """The client has an endpoint from before, since so many milliseconds without a new connection, where that is
+    known."""
+
+    client: str
+    endpoint: EndpointKey
+    idle: int | None
+
+
 Step: TypeAlias = (
     ListenerChosen
     | ChainChosen
@@ -339,4 +391,10 @@ Step: TypeAlias = (
     | PathRewritten
     | HeadersChanged
     | Mirrored
+    | AddressMatched
+    | AliasTold
+    | AddressesTold
+    | BackendsNarrowed
+    | LadderAsked
+    | AffinityFound
 )

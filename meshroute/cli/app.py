@@ -15,7 +15,7 @@ import msgspec
 import typer
 
 import meshroute as mr
-from meshroute.cli import hints, show
+from meshroute.cli import hints, services, show
 from meshroute.cli.common import (
     Json,
     Lenient,
@@ -35,6 +35,7 @@ from meshroute.diagnostics import Diagnostic, to_builtins
 from meshroute.draws import is_draw
 from meshroute.names import is_ip
 from meshroute.request import host_of
+from meshroute.shares import Horizon
 
 app = typer.Typer(
     add_completion=True,
@@ -245,7 +246,27 @@ def connect(
     node: Node = "",
     gateway: Edge = "",
     waypoint: Ambient = "",
+    kube_proxy: Annotated[
+        str,
+        typer.Option(
+            "--kube-proxy",
+            metavar="MODE",
+            help="Ask kube-proxy on --node, not a proxy of the mesh: iptables, nftables, userspace, or ipvs:SCHEDULER.",
+        ),
+    ] = "",
+    shares: Annotated[
+        bool, typer.Option("--shares", help="With --kube-proxy: the exact probability of each endpoint.")
+    ] = False,
+    long_run: Annotated[
+        bool, typer.Option("--long-run", help="With --shares: of many connections, not of the next one.")
+    ] = False,
     source_ip: SourceIp = "",
+    source_port: Annotated[
+        int, typer.Option("--source-port", help="The client's port, for hashing by it.", min=0, max=65535)
+    ] = 0,
+    protocol: Annotated[
+        str, typer.Option("--protocol", metavar="TCP|UDP|SCTP", help="With --kube-proxy: what is connected by.")
+    ] = "TCP",
     seed: Seed = 0,
     draw: Draw = None,
     state: StateFile = None,
@@ -259,7 +280,18 @@ def connect(
 
     Example: meshroute connect manifests/ orders-db:3306
     """
-    paths, connection = _paths_and_connection(where, sni, source_ip)
+    paths, connection = _paths_and_connection(where, sni, source_ip, source_port, protocol)
+    if kube_proxy:
+        others = {"--sni": sni, "--label": label, "--gateway": gateway, "--waypoint": waypoint, "--long-run": long_run}
+        for option in [name for name, said in others.items() if said and not (name == "--long-run" and shares)]:
+            refuse(f"--kube-proxy and {option} do not go together" + (" without --shares" if long_run else ""))
+        mesh = load(paths, namespace, repair, lenient, config(registry_only, PathNormalization.DEFAULT), json)
+        service = services.asked(mesh, connection, from_ or namespace, kube_proxy, node, locality)
+        horizon: Horizon | None = ("long-run" if long_run else "next") if shares else None
+        services.answer(mesh, service, connection, _state(state), _draws(seed, draw or ()), horizon, notes, json)
+        return
+    if shares or long_run:
+        refuse("--shares and --long-run of a connection are answered with --kube-proxy")
     proxy = _viewpoint(namespace, from_, label, locality, node, gateway, waypoint)
     mesh = load(paths, namespace, repair, lenient, config(registry_only, PathNormalization.DEFAULT), json)
     router = _router(mesh, proxy)
@@ -315,7 +347,8 @@ def shares(
     show.print_diagnostics(show.console(stderr=True), mesh.diagnostics, notes=notes)
     if any(cluster in hints.NOBODY for cluster in answer.by_cluster):
         _hint(mesh, proxy, host_of(ask.request(0).authority), ask.request(0).port)
-    show.print_shares(show.console(), ask.request(0), answer)
+    asked = ask.request(0)
+    show.print_shares(show.console(), f"{asked.method} {asked.url}", answer)
 
 
 @app.command()
@@ -414,7 +447,9 @@ def _paths_and_ask(
     return paths, ask
 
 
-def _paths_and_connection(where: Sequence[str], sni: str, source_ip: str) -> tuple[list[str], mr.Connection]:
+def _paths_and_connection(
+    where: Sequence[str], sni: str, source_ip: str, source_port: int, protocol: str
+) -> tuple[list[str], mr.Connection]:
     """The arguments apart: paths, and the connection."""
     ends = [one for one in where if re.fullmatch(r".+:[0-9]+", one)]
     paths = [one for one in where if one not in ends]
@@ -426,7 +461,7 @@ def _paths_and_connection(where: Sequence[str], sni: str, source_ip: str) -> tup
     address = host.removeprefix("[").removesuffix("]")
     name, ip = ("", address) if is_ip(address) else (host, "")
     try:
-        return paths, mr.Connection(int(port), name, ip, sni, source_ip)
+        return paths, mr.Connection(int(port), name, ip, sni, source_ip, source_port, protocol.upper())
     except mr.RequestError as error:
         refuse(str(error))
 

@@ -104,15 +104,15 @@ def print_decision(to: Console, decision: Decision, asked: Request) -> None:
     _print_facts(to, facts, decision.trace)
 
 
-def print_connected(to: Console, connected: Connected) -> None:
-    """One connection: where it goes, by which chain, and the steps."""
+def print_connected(to: Console, connected: Connected, *, by_node: bool = False) -> None:
+    """One connection: where it goes, by which chain, and the steps. Of a node's own, no rule is told: it has none."""
     colour = "bold red" if isinstance(connected.outcome, Failed) else "bold green"
     asked = escape(words.connection(connected.connection))
     to.print(f"{asked}\n[{colour}]→ {escape(words.outcome(connected))}[/]", soft_wrap=True)
     facts = [
-        ("rule", words.rule(connected.rule, connected.chain, "chain")),
+        ("chain", connected.chain) if by_node else ("rule", words.rule(connected.rule, connected.chain, "chain")),
         ("subset", connected.subset or ""),
-        ("cluster", connected.cluster or ""),
+        ("counts" if by_node else "cluster", connected.cluster or ""),
     ]
     _print_facts(to, [one for one in facts if one[1]], connected.trace)
 
@@ -162,11 +162,13 @@ def print_counts(to: Console, counts: Counter[Line]) -> None:
         to.print(f"[dim]by subset:[/] {escape(shares)}")
 
 
-def print_shares(to: Console, request: Request, answer: Shares) -> None:
+def print_shares(to: Console, asked: str, answer: Shares, *, by_node: bool = False) -> None:
     """Exact probabilities as a table with bars: by outcome where it is not all one, by rule, by subset, by pod or,
-    where none takes part, by cluster; then how many copies go where."""
+    where none takes part, by cluster; then how many copies go where. Of a node's own, whole fractions."""
     of = "the next request" if answer.horizon == "next" else "many requests in the long run"
-    to.print(f"{escape(request.method)} {escape(request.url)}\n[dim]of {of}[/]", soft_wrap=True)
+    if by_node:
+        of = of.replace("request", "connection")
+    to.print(f"{escape(asked)}\n[dim]of {of}[/]", soft_wrap=True)
     outcomes = {
         "forwarded" if isinstance(outcome, Forwarded) else words.outcome_of(outcome): share
         for outcome, share in answer.by_outcome.items()
@@ -179,6 +181,8 @@ def print_shares(to: Console, request: Request, answer: Shares) -> None:
         ("pod", answer.pods) if any(answer.pods) else ("cluster", answer.by_cluster),
         ("copies to", copies),
     ):
+        if by_node and title in ("rule", "subset"):  # a node has neither
+            continue
         if not shares or (title == "outcome" and len(shares) == 1 and Forwarded() in answer.by_outcome):
             continue
         table = Table(box=None, pad_edge=False, header_style="bold")
@@ -188,7 +192,8 @@ def print_shares(to: Console, request: Request, answer: Shares) -> None:
         table.add_column("")
         for name, share in sorted(shares.items(), key=lambda one: (-one[1], str(one[0]))):
             bar = "█" * max(1, round(BAR_WIDTH * share))
-            table.add_row(escape(str(name or "none")), words.percent(share), words.fraction(share), bar)
+            exactly = str(share) if by_node else words.fraction(share)
+            table.add_row(escape(str(name or "none")), words.percent(share), exactly, bar)
         to.print()
         to.print(table)
     if answer.remembers and answer.horizon == "next":

@@ -45,8 +45,13 @@ from meshroute.table import (
 )
 from meshroute.trace import (
     Aborted,
+    AddressesTold,
+    AddressMatched,
+    AffinityFound,
+    AliasTold,
     Arrived,
     AuthorityRewritten,
+    BackendsNarrowed,
     Because,
     ChainChosen,
     ClusterDrawn,
@@ -61,6 +66,7 @@ from meshroute.trace import (
     HostsNarrowed,
     KeyHashed,
     KeyMissing,
+    LadderAsked,
     ListenerChosen,
     LocalityChosen,
     MatcherFollowed,
@@ -114,6 +120,14 @@ def outcome_of(what: Outcome) -> str:
             return f"{status} from the proxy itself" + (f": {unwire(body)}" if body else "")
         case Failed(0, _, "no_listener"):
             return "connection refused: nobody listens on the port"
+        case Failed(0, _, "connection_rejected"):
+            return "connection refused: the node rejects it, because nobody is there to take it"
+        case Failed(0, _, "packets_dropped"):
+            return "no answer: the node drops the packets, and the client waits"
+        case Failed(0, _, "no_service_there"):
+            return "not the service's: it has no such address and port"
+        case Failed(0, _, "name_without_address"):
+            return "the name has no address: no endpoint is ready"
         case Failed(0, flag, "filter_chain_not_found"):
             return f"connection closed, flag {flag} (nothing on the port takes it)"
         case Failed(0, flag, _):
@@ -355,6 +369,20 @@ def step(one: Step) -> str:
         case Mirrored(cluster, portion, point, endpoint):
             where = str(endpoint) if endpoint is not None else "nobody there can take it"
             return f"copy to {cluster}: {point} is below {portion.numerator} of {portion.denominator} → {where}"
+        case AddressMatched(service, address, port, kind):
+            return f"{address or 'its address'}, port {port}: a {kind} of Service {service}"
+        case AliasTold(service, alias):
+            return f"Service {service} is another name of `{alias}`"
+        case AddressesTold(service, addresses, index):
+            return f"Service {service} is headless: of {', '.join(addresses)} the client takes {addresses[index]}"
+        case BackendsNarrowed(backends, usable, why):
+            return f"{usable} of {backends} endpoints: {why}"
+        case LadderAsked(number, endpoint, drawn, threshold, taken):
+            below = "is below" if taken else "is not below"
+            return f"rule {number + 1}, {endpoint}: drew {drawn}, which {below} {threshold} of 2^31"
+        case AffinityFound(client, endpoint, idle):
+            since = "" if idle is None else f", where it last went {idle / 1000:g} s ago"
+            return f"client {client} is kept at {endpoint}{since}"
         case KeyMissing(draw):
             return f"nothing to hash in the request: random key {draw}"
         case HostPicked(policy, endpoint, workload, _, how):

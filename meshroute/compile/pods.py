@@ -36,6 +36,7 @@ class Workload(msgspec.Struct, frozen=True, gc=False):
     """A pod as far as routing cares. `serving` is its Ready condition; `terminating` that it is being deleted.
 
     Services select by `labels`; `endpoint_labels`, which subsets select by, has those of its place as well.
+    `node` is where it runs, if that is known; `others` are its further addresses, of the other family.
     """
 
     namespace: str
@@ -47,6 +48,8 @@ class Workload(msgspec.Struct, frozen=True, gc=False):
     terminating: bool = False
     locality: str = ""
     endpoint_labels: Mapping[str, str] = {}
+    node: str = ""
+    others: tuple[str, ...] = ()
 
     @property
     def full_name(self) -> str:
@@ -141,6 +144,7 @@ def _given(pod: Pod) -> Workload | None:
         ports=_ports(pod.spec.containers, pod.spec.init_containers),
         serving=serving,
         terminating=pod.metadata.deletion_timestamp is not None,
+        others=tuple(one.ip for one in status.pod_ips if one.ip and one.ip != status.pod_ip) if status else (),
     )
 
 
@@ -148,7 +152,7 @@ def _placed(workload: Workload, node: str, nodes: Mapping[str, str], cluster: st
     """A workload with its locality: what its label says, else where its node stands."""
     locality = topology.of_label(workload.labels) or nodes.get(node, "")
     labels = topology.described(workload.labels, Place(locality, node), cluster)
-    return msgspec.structs.replace(workload, locality=locality, endpoint_labels=labels)
+    return msgspec.structs.replace(workload, locality=locality, endpoint_labels=labels, node=node)
 
 
 def _owns(deployment: Deployment, pod: Pod) -> bool:

@@ -26,7 +26,7 @@ from meshroute.compile.locality import ByLocality, Preference, preference_of, sp
 from meshroute.compile.pods import assumed_address, safe_name
 from meshroute.compile.registry import Member
 from meshroute.compile.resolve import covers, most_specific, resolve
-from meshroute.conformance import balancing, seeing
+from meshroute.conformance import balancing, seeing, services
 from meshroute.conformance.seeing import mesh_of
 from meshroute.diagnostics import Diagnostic
 from meshroute.formats import FormatError
@@ -613,6 +613,7 @@ _FUNCTIONS: Mapping[str, Any] = {
     "re2_replace": lambda pattern, substitution, text: compile_rewrite(pattern, substitution).all_in(text),
     **balancing.FUNCTIONS,
     **seeing.FUNCTIONS,
+    **services.FUNCTIONS,
     "lint": _linted,
     "locality": lambda text: topology.canonical(text),
     "locality_setting": _locality_setting,

@@ -153,9 +153,7 @@ class ServiceSpec(Open):
     __pydantic_extra__: dict[
         Annotated[
             str,
-            Known(
-                "allocateLoadBalancerNodePorts", "healthCheckNodePort", "loadBalancerClass", "loadBalancerSourceRanges"
-            ),
+            Known("healthCheckNodePort", "loadBalancerClass"),
         ],
         Any,
     ]
@@ -168,6 +166,8 @@ class ServiceSpec(Open):
     external_ips: tuple[Str, ...] = ()
     external_name: Str = ""
     load_balancer_ip: Str = ""
+    load_balancer_source_ranges: tuple[Str, ...] = ()
+    allocate_load_balancer_node_ports: Bool | None = None
     ip_families: tuple[Str, ...] = ()
     ip_family_policy: Str | None = None
     session_affinity: SessionAffinity = SessionAffinity.NONE

@@ -88,7 +88,7 @@ def test_the_draws_that_are_listed_can_be_pinned() -> None:
     """And a pick behind a name can, but nothing else."""
     rows = re.findall(r"^\| (`.*?) \|", (ROOT / "spec/draws.md").read_text("utf-8"), re.MULTILINE)
     names = [name for row in rows for name in re.findall(r"`(.+?)`", row)]
-    assert len(names) == 14
+    assert len(names) == 18
     assert [name for name in names if not is_draw(name)] == []
     assert all(map(is_draw, ("priority/1", "host.12/mirror.0", "host.0/mirror.1/2", "enforce.5xx.10.0.0.1:80")))
     assert not any(map(is_draw, ("", "streams", "host", "host.x", "priority/", "zone", "request.id.2", "jitter.5xx")))
