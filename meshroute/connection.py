@@ -48,7 +48,8 @@ class Connection(msgspec.Struct, frozen=True):
         for side in (self.source_ip, self.destination_ip):
             if side and not is_ip(side):
                 raise RequestError(f"`{side}` is not an IP address")
-        force_setattr(self, "destination_ip", canonical_ip(self.destination_ip))
+        for name in ("source_ip", "destination_ip"):
+            force_setattr(self, name, canonical_ip(getattr(self, name)))
         for name in ("host", "server_name"):
             force_setattr(self, name, ascii_lower(getattr(self, name)))
 

@@ -35,7 +35,7 @@ from meshroute.balance.usable import Usable, usable
 from meshroute.connection import Connected, Connection
 from meshroute.decision import DROPPED, FORWARDED, NO_ADDRESS, REJECTED, UNMATCHED, Failed
 from meshroute.draws import ANSWER, KEY, Drawn, Draws
-from meshroute.names import ClusterName, EndpointKey, canonical_ip
+from meshroute.names import ClusterName, EndpointKey
 from meshroute.shares import Horizon, Shares
 from meshroute.state import (
     AffinityDropped,
@@ -413,7 +413,8 @@ class ServiceProxy:
         name = f"{self.front.service_port(way.port)}/{way.port.protocol}"
         if self.kube_proxy.mode != "ipvs":
             return ClusterName(name if way.family == self.front.families[0] else f"{name}/{way.family}")
-        return ClusterName(f"{name}@{canonical_ip(way.address) or way.kind}:{way.number}")
+        unknown = way.kind if way.family == self.front.families[0] else f"{way.kind} {way.family}"
+        return ClusterName(f"{name}@{way.address or unknown}:{way.number}")
 
     # Affinity
 

@@ -451,6 +451,7 @@ def test_the_mesh_may_put_paths_in_order() -> None:
     assert "'some' is not one of" in err
 
 
+SERVICES = str(ROOT / "docs/examples/services")
 BOOKSHOP = (str(ROOT / "docs/examples/bookshop"), "-n", "bookshop")
 
 
@@ -462,6 +463,84 @@ def test_connect_names_the_rule_the_pod_and_the_steps() -> None:
     assert re.search(r"rule +VirtualService bookshop/orders-db tcp\[0\] \(.*/database\.yaml:17\)\n +subset +v2\n", out)
     assert "1. port 3306: VirtualService bookshop/orders-db tcp[0] takes the connection\n" in out
     assert "drew 80 mod 100 = 80, in [80, 100)" in out
+
+
+def test_connect_asks_the_node() -> None:
+    """By name and by address; the chain, what counts it, and the steps. Draws are pinned by their names."""
+    code, out, _ = run("connect", SERVICES, "web:80", "--kube-proxy", "iptables", "--draw", "ladder.0=2147483647")
+    assert code == 0
+    assert out.startswith("web:80\n→ pod default/web-")
+    assert "  chain    KUBE-SVC-CDGGSHYLG3RE2FKL\n  counts   default/web:http/TCP\n" in out
+    assert "3. rule 1, 10.244.0.17:8080: drew 2147483647, which is not below 715827883 of 2^31\n" in out
+    node = ("--kube-proxy", "nftables", "--node", "node-b", "--source-ip", "198.51.100.7")
+    code, out, _ = run("connect", SERVICES, "203.0.113.5:80", *node)
+    assert (code, out.splitlines()[1]) == (0, "→ no answer: the node drops the packets, and the client waits")
+    code, out, _ = run("connect", SERVICES, "172.18.0.3:30080", *node)
+    assert "172.18.0.3, port 30080: a node port of Service default/web\n" in out
+
+
+def test_connect_tells_the_shares_of_a_node() -> None:
+    """Whole fractions; as JSON too, and of many connections."""
+    code, out, _ = run("connect", SERVICES, "web.default:80", "--kube-proxy", "iptables", "--shares")
+    assert code == 0
+    assert re.search(r"default/web-c +33\.33% +715827883/2147483648 ", out)
+    assert re.search(r"default/web-a +33\.33% +1431655765/4294967296 ", out)
+    assert "subset" not in out
+    code, out, _ = run("connect", SERVICES, "web:80", "--kube-proxy", "ipvs", "--shares", "--long-run", "--json")
+    pods = {row["pod"]: (row["numerator"], row["denominator"]) for row in json.loads(out)["shares"]["pods"]}
+    assert (code, pods) == (0, {f"default/web-{one}": ("1", "3") for one in "abc"})
+
+
+def test_connect_goes_by_what_the_node_remembers(tmp_path: Path) -> None:
+    """A client in the list of an endpoint; the answer's effects as JSON."""
+    state = tmp_path / "state.json"
+    state.write_text('{"now": 5000, "held": {"default/cart/TCP": {"10.244.0.6:8080": {"10.9.0.1": 2000}}}}')
+    asked = (
+        "connect",
+        SERVICES,
+        "cart:80",
+        "--kube-proxy",
+        "iptables",
+        "--state",
+        str(state),
+        "--source-ip",
+        "10.9.0.1",
+    )
+    code, out, _ = run(*asked)
+    assert code == 0
+    assert "client 10.9.0.1 is kept at 10.244.0.6:8080, where it last went 3 s ago\n" in out
+    effects = json.loads(run(*asked, "--json")[1])["connected"]["effects"]
+    assert [one["type"] for one in effects] == ["AffinityHeld", "RequestStarted"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("web:80", "--kube-proxy", "ebpf"),
+            "mode `ebpf` of kube-proxy is not one of iptables, nftables, ipvs",
+        ),
+        (("web:80", "--kube-proxy", "ipvs:fair"), "scheduler `fair` of kube-proxy is not one of rr, wrr"),
+        (("wep:80", "--kube-proxy", "ipvs"), "no Service `default/wep`: did you mean `default/web`?"),
+        (("web:80", "--kube-proxy", "ipvs", "--node", "node-c"), "no node `node-c`: did you mean `node-"),
+        (("web.a.b:80", "--kube-proxy", "ipvs"), "`web.a.b` is no name of a Service"),
+        (("192.0.2.9:80", "--kube-proxy", "ipvs"), "no Service answers on 192.0.2.9:80"),
+        (("web:80", "--kube-proxy", "ipvs:mh", "--shares"), "`mh` hashes ends of the connection that are not given"),
+        (("web:80", "--kube-proxy", "ipvs", "--sni", "a"), "--kube-proxy and --sni do not go together"),
+        (
+            ("web:80", "--kube-proxy", "ipvs", "--long-run"),
+            "--long-run do not go together without --shares",
+        ),
+        (("web:80", "--shares"), "--shares and --long-run of a connection are answered with --kube-proxy"),
+        (("web:80", "--protocol", "icmp", "--kube-proxy", "ipvs"), "protocol `ICMP` is not one of TCP, UDP, SCTP"),
+        (("web:80", "--protocol", "udp"), "proxies take TCP, and this is UDP"),
+    ],
+)
+def test_what_a_node_cannot_be_asked_is_refused(arguments: tuple[str, ...], said: str) -> None:
+    """With what would be right."""
+    code, out, err = run("connect", SERVICES, *arguments)
+    assert (code, out) == (2, "")
+    assert said in err
 
 
 def test_connect_says_where_unknown_connections_go() -> None:
