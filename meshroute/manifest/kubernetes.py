@@ -8,22 +8,56 @@ Inputs    manifests as written, or as `kubectl get -o yaml` prints them. Every f
 Exactness defaults that do not depend on other fields are the field's default. Those that do (`targetPort`, the affinity
           timeout) are properties.
 Errors    ValidationError in Python, diagnostics through the loader.
-Left out  the server's deeper checks: port names, address syntax, selectors that must match templates.
+Left out  the server's deeper checks: names of services' ports, address syntax, selectors that must match templates.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from pydantic import StrictBool as Bool
+from pydantic_core import PydanticCustomError
 
-from meshroute.manifest.metadata import Int32, IntOrString, Known, Labels, Model, ObjectMeta, Resource, Str
+from meshroute.manifest.metadata import (
+    WRONG_VALUE,
+    Int32,
+    IntOrString,
+    Known,
+    Labels,
+    Model,
+    ObjectMeta,
+    Resource,
+    Str,
+)
 
 Port = Annotated[Int32, Field(ge=1, le=65535)]
 PortOrNone = Annotated[Int32, Field(ge=0, le=65535)]
+_PORT_NAME: Final = re.compile(r"(?=[^a-z]*[a-z])(?!.*--)[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?", re.ASCII)
+
+
+def _port_name(value: str) -> str:
+    """The name of a container's port, or none; a text without a letter is not the number that it looks like."""
+    if value and not _PORT_NAME.fullmatch(value):
+        quotes = "a number has no quotes" if value.isdecimal() else "15 of `a-z`, `0-9` and single `-`, with a letter"
+        raise PydanticCustomError(WRONG_VALUE, "{text}", {"text": f"not the name of a port: {quotes}"})
+    return value
+
+
+def _target_port(value: int | str) -> int | str:
+    """A port by name or number; none of them where it is empty or 0."""
+    if isinstance(value, str):
+        return _port_name(value)
+    if not 0 <= value <= 65535:
+        raise PydanticCustomError(WRONG_VALUE, "not a port: they are from 1 to 65535")
+    return value
+
+
+PortName = Annotated[Str, AfterValidator(_port_name)]
+TargetPort = Annotated[IntOrString, AfterValidator(_target_port)]
 
 
 class Open(Model):
@@ -126,7 +160,7 @@ class ServicePort(Model):
     protocol: Protocol = Protocol.TCP
     app_protocol: Str | None = None
     port: Port
-    target_port: IntOrString | None = None
+    target_port: TargetPort | None = None
     node_port: PortOrNone = 0
 
     @property
@@ -225,7 +259,7 @@ class Service(Resource):
 class ContainerPort(Model):
     """A port that a container names; numbers work without being named here."""
 
-    name: Str = ""
+    name: PortName = ""
     host_port: PortOrNone = 0
     container_port: Port
     protocol: Protocol = Protocol.TCP

@@ -585,7 +585,8 @@ counts = st.integers(0, 5)
 def loads_of_servers(draw: st.DrawFn) -> tuple[list[int], list[int], list[int]]:
     some = draw(weights)
     active, inactive = (
-        draw(st.lists(each, min_size=len(some), max_size=len(some))) for each in (counts, st.integers(0, 600))
+        draw(st.lists(each, min_size=len(some), max_size=len(some)))
+        for each in (counts, st.integers(0, 600) | st.sampled_from((0, 255, 256, 257)))
     )
     return some, active, inactive
 

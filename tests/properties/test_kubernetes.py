@@ -363,10 +363,10 @@ class TestSvc2TargetPorts:
         assert [one.port for one in found["http"]] == [8080]
         assert [one.port for one in found["side"]] == ([2] if policy == "Always" else [])
 
-    def test_digits_in_quotes_are_a_name(self) -> None:
-        """`targetPort: "8080"` is looked up, and nobody has it."""
+    def test_digits_and_a_letter_are_a_name(self) -> None:
+        """`targetPort: 8080a` is looked up, and nobody has it."""
         found = endpoints(
-            [service({"app": "web"}, ServicePort(port=80, target_port="8080")), pod("p", address="10.8.0.1")]
+            [service({"app": "web"}, ServicePort(port=80, target_port="8080a")), pod("p", address="10.8.0.1")]
         )
         assert found == ()
 

@@ -1029,6 +1029,36 @@ class TestCheck17Covered:
             assert f"spec.{rule}{bracket}.match[0]" not in told
 
 
+class TestCheck29Ports:
+    """CHECK-29: what is no name of a port is an error, where it is asked for and where it is given."""
+
+    @given(st.text("a9-A.", min_size=1, max_size=17))
+    def test_names(self, name: str) -> None:
+        """Rule by rule, without an expression."""
+        fits = (
+            len(name) <= 15
+            and set(name) <= set("a9-")
+            and "a" in name
+            and "--" not in name
+            and not name.startswith("-")
+            and not name.endswith("-")
+        )
+        wants = f"{{ports: [{{port: 80, targetPort: '{name}'}}]}}"
+        asked = f"{{apiVersion: v1, kind: Service, metadata: {{name: web}}, spec: {wants}}}"
+        has = f"{{containers: [{{name: c, ports: [{{name: '{name}', containerPort: 80}}]}}]}}"
+        given_ = f"{{apiVersion: v1, kind: Pod, metadata: {{name: web}}, spec: {has}}}"
+        for text, path in ((asked, "spec.ports[0].targetPort"), (given_, "spec.containers[0].ports[0].name")):
+            told = [(one.code, one.at.path) for one in load_text(text, "f.yaml").diagnostics]
+            assert told == ([] if fits else [("field-value", path)])
+
+    @given(st.integers(-(2**31), 2**31 - 1) | st.sampled_from((-1, 0, 1, 65535, 65536)))
+    def test_numbers(self, number: int) -> None:
+        """0 stands for none, as an absent one does."""
+        wants = f"{{ports: [{{port: 80, targetPort: {number}}}]}}"
+        text = f"{{apiVersion: v1, kind: Service, metadata: {{name: web}}, spec: {wants}}}"
+        assert bool(load_text(text, "f.yaml").diagnostics) == (not 0 <= number <= 65535)
+
+
 class TestCheck18Rules:
     """CHECK-18: errors in a DestinationRule, each in its place."""
 

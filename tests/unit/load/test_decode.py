@@ -324,7 +324,7 @@ class TestTypes:
         front = resource(VS + f"  hosts: [a]\n  http: [{{route: [{{destination: {{host: a}}, weight: {weight}}}]}}]\n")
         assert front.spec.http[0].route[0].weight == 80
 
-    @pytest.mark.parametrize(("target", "value"), [("80", 80), ("http", "http"), ('"80"', "80")])
+    @pytest.mark.parametrize(("target", "value"), [("80", 80), ("http", "http"), ('"80a"', "80a")])
     def test_integer_or_string(self, target: str, value: object) -> None:
         assert resource(SERVICE + f"  ports: [{{port: 1, targetPort: {target}}}]\n").spec.ports[0].target == value
 
