@@ -57,6 +57,11 @@ class Session:
         """The state after everything so far, as a value of its own."""
         return self._ledger.state()
 
+    @property
+    def now(self) -> int:
+        """How late it is, in milliseconds since the proxy started."""
+        return self._ledger.live.now
+
     def decide(self, request: Request) -> Decision:
         """The next decision; the request counts as sent."""
         decision = self.router.decide(request, self._ledger.live, self._draws())

@@ -1,0 +1,60 @@
+"""Connections that nobody reads: who gets them, once for each.
+
+Source    kubernetes/kubernetes: pkg/proxy, where the first packet of a connection chooses; docs/simulate.md
+Inputs    a connection, what was before, the draws of this connection, and the time.
+Exactness `PerConnectionRandom` takes a draw modulo the number of endpoints, and nothing else.
+Errors    none. Without endpoints a connection is refused, which is an outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol
+
+from meshroute.connection import Connected, Connection
+from meshroute.decision import FORWARDED, Failed
+from meshroute.draws import PRIORITY, Drawn
+from meshroute.names import ClusterName
+from meshroute.router import Router
+from meshroute.state import RequestStarted, State
+from meshroute.table import Endpoint
+
+NO_ENDPOINTS: Final = Failed(0, "-", "no_endpoints")
+"""The connection is refused: the service has nobody behind it."""
+
+
+class ConnectionBalancer(Protocol):
+    """Chooses an endpoint for a connection. It remembers nothing: what it has to remember is in its effects."""
+
+    @property
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Everybody who may be chosen."""
+
+    def connect(self, client: Connection, state: State, draws: Drawn, now: int) -> Connected:
+        """Where this connection goes, `now` milliseconds from the start."""
+
+
+class PerConnectionRandom:
+    """Each connection to any endpoint, each as likely as the other, whatever was before."""
+
+    def __init__(self, endpoints: Iterable[Endpoint], name: str = "service") -> None:
+        self.endpoints: Final = tuple(endpoints)
+        self.name: Final = ClusterName(name)
+        self._begins: Final = tuple((RequestStarted(self.name, one.key),) for one in self.endpoints)
+
+    def connect(self, client: Connection, state: State, draws: Drawn, now: int) -> Connected:
+        if not self.endpoints:
+            return Connected(NO_ENDPOINTS, client, cluster=self.name)
+        number = draws[PRIORITY] % len(self.endpoints)
+        return Connected(
+            FORWARDED, client, cluster=self.name, endpoint=self.endpoints[number], effects=self._begins[number]
+        )
+
+
+def of_service(router: Router, service: str, port: int) -> tuple[Endpoint, ...]:
+    """The endpoints of a service's port as a proxy knows them: of its cluster without a subset. Empty where there is no
+    such service, or nobody behind it."""
+    for one in router.table.clusters:
+        if one.service == service and not one.subset and one.name.startswith(f"outbound|{port}|"):
+            return one.endpoints
+    return ()

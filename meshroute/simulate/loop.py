@@ -1,0 +1,688 @@
+"""The loop: what happens next, until nothing does, and its effects fed back to who decides.
+
+Source    docs/simulate.md; the decisions are those of `Session` and of the balancers of connections
+Inputs    a Scenario. Nothing else: no clock, no generator.
+Exactness time is whole microseconds. Events of one time come by kind (changes, ends, what was put off, arrivals), then
+          by number: of the change, of the request, of the client in the order of names. When they were put in decides
+          nothing. Every draw belongs to a client and the number of its request, or to a proxy and the number of its
+          decision, so that no draw shifts another.
+Errors    ValueError for a saved simulation of another scenario. What traffic meets is an outcome.
+Left out  timeouts, the work that copies to mirrors make, connections between proxies and pods (whoever is chosen is
+          reached), time on the way.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from heapq import heapify, heappop, heappush
+from itertools import accumulate
+from typing import Final
+
+import msgspec
+from xxhash import xxh64_intdigest
+
+from meshroute.balance.outlier import Event
+from meshroute.connection import Connection
+from meshroute.decision import Decision, Failed, Forwarded, Redirected, Responded
+from meshroute.draws import Draws
+from meshroute.request import Request
+from meshroute.session import Session
+from meshroute.simulate.chance import draw, minus_ln, sampler, seed_of
+from meshroute.simulate.follow import begun, followed, goes_by_time
+from meshroute.simulate.live import Cell, ClientNow, Flight, Line, Live, PodNow, Saved
+from meshroute.simulate.model import (
+    MOST_STREAMS,
+    SECOND,
+    Arrivals,
+    Asking,
+    Clients,
+    Scenario,
+    Serving,
+    Straight,
+    Target,
+    Through,
+    exactly,
+)
+from meshroute.simulate.tally import Result, result_of
+from meshroute.state import Ledger, State
+from meshroute.table import Endpoint, Forward
+from meshroute.tries import Failure, longest_wait
+
+FORMAT: Final = 1
+"""Of saved simulations."""
+CHANGE, END, SEND, ASK = range(4)
+"""Kinds of events, in the order in which they happen at one time."""
+MILLISECOND: Final = 1000
+REFUSED, STOPPED, UNFINISHED = "refused", "stopped", "unfinished"
+"""How requests end that get no answer: nobody listens, the pod stops half-way, the simulation ends before."""
+FULL: Final = 503
+"""What a pod answers whose queue is full."""
+
+
+class _Client:
+    """What does not change about one client."""
+
+    __slots__ = ("first_user", "kind", "made", "most", "name", "proxy", "rank", "seed", "source_ip", "sums")
+
+    def __init__(self, kind: Clients, name: str, rank: int, seed: int, first_user: int) -> None:
+        self.kind: Final = kind
+        self.name: Final = name
+        self.rank: Final = rank
+        self.most: Final = kind.connections * (MOST_STREAMS if kind.multiplexed else 1)
+        self.seed: Final = seed_of(seed, f"client.{name}")
+        self.proxy: Final = kind.proxy or name
+        self.first_user: Final = first_user
+        self.sums: Final = tuple(accumulate(one.weight for one in kind.asks))
+        digest = seed_of(0, name)
+        self.source_ip: Final = f"10.{64 + digest % 64}.{digest >> 8 & 255}.{1 + (digest >> 16) % 254}"
+        self.made: Final = tuple(None if one.varies else self.request(one, 0, 0) for one in kind.asks)
+
+    def request(self, ask: Asking, number: int, user: int) -> Request:
+        def filled(text: str) -> str:
+            named = text.replace("{client}", self.name).replace("{n}", str(number))
+            return named.replace("{user}", f"{self.kind.name}-user-{user}" if self.kind.users else self.name)
+
+        headers = {name: filled(value) for name, value in ask.headers.items()}
+        return Request.of(ask.method, filled(ask.url), headers, source_ip=self.source_ip)
+
+
+class _Served:
+    """How one pod answers, by the rules of now."""
+
+    __slots__ = ("limit", "queue", "statuses", "sums", "time")
+
+    def __init__(self, rule: Serving) -> None:
+        self.limit: Final = rule.limit
+        self.queue: Final = rule.queue
+        self.time: Final = sampler(rule.time)
+        said = [(status, weight) for status, weight in rule.answers if weight]
+        self.statuses: Final = tuple(status for status, _ in said)
+        self.sums: Final = tuple(accumulate(weight for _, weight in said))
+
+
+class Simulation:
+    """One run of a scenario. Not a value: it moves on with `run`."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        """Raises RequestError for requests that no client can send."""
+        self.scenario: Final = scenario
+        self._changes: Final = sorted(scenario.changes, key=lambda one: one.at)
+        self._target: Target = scenario.target
+        self._rates = {one.name: one.rate for one in scenario.clients}
+        groups = sorted(scenario.clients, key=lambda one: one.name)
+        firsts, count = {}, sum(one.count for one in groups)
+        for one in groups:
+            firsts[one.name], count = count, count + one.users
+        named = sorted(((one.name, number), name, one) for one in groups for number, name in enumerate(one.names))
+        self._clients: Final = [
+            _Client(kind, name, rank, scenario.seed, firsts[kind.name]) for rank, (_, name, kind) in enumerate(named)
+        ]
+        endpoints = self._endpoints()
+        self._names: Final = tuple(sorted({_name(one) for one in endpoints}))
+        places = {name: number for number, name in enumerate(self._names)}
+        self._pod_at: Final = {(one.address, one.port): places[_name(one)] for one in endpoints}
+        self._serving: Sequence[Serving] = scenario.serving
+        self._served = self._rules()
+        self._node = Ledger(State())
+        self._node_seed: Final = seed_of(scenario.seed, "node")
+        self._proxies: dict[str, Session] = {}
+        self._timed = False
+        self._straight: Final = isinstance(scenario.target, Straight)
+        self._free: list[int] = []
+        self._begin_proxies()
+        self.live = Live(
+            0,
+            0,
+            0,
+            0,
+            [],
+            [ClientNow() for _ in self._clients],
+            [PodNow(name) for name in self._names],
+            {},
+            {},
+            {},
+            {},
+        )
+        for number, change in enumerate(self._changes):
+            self.live.events.append((change.at, CHANGE, number, 0))
+        heapify(self.live.events)
+        for client in self._clients:
+            self._next_ask(client)
+
+    # What can be asked
+
+    @property
+    def now(self) -> int:
+        """How far it is, in microseconds."""
+        return self.live.now
+
+    @property
+    def finished(self) -> bool:
+        """Whether the end is reached."""
+        return self.live.now >= self.scenario.until
+
+    def result(self) -> Result:
+        """What happened so far; `partial` where the end is not reached."""
+        return result_of(self.scenario, self.live, self._shown(), partial=not self.finished)
+
+    def snapshot(self) -> bytes:
+        """Where it stands, as JSON: `resume` takes it up."""
+        return msgspec.json.encode(
+            Saved(
+                FORMAT,
+                self.scenario.seed,
+                tuple(one.name for one in self._clients),
+                self._names,
+                self.live,
+                tuple((one.state, one.ordinal) for _, one in sorted(self._proxies.items())),
+                self._node.state(),
+            )
+        )
+
+    @classmethod
+    def resume(cls, scenario: Scenario, saved: bytes) -> Simulation:
+        """The simulation that was put aside, of the same scenario. Raises ValueError for one of another scenario, and
+        msgspec.DecodeError for what is none."""
+        before = msgspec.json.decode(saved, type=Saved)
+        if before.format != FORMAT:
+            raise ValueError(f"a saved simulation of format {before.format}; this is format {FORMAT}")
+        again = cls(scenario)
+        clients = tuple(one.name for one in again._clients)
+        if (before.seed, before.clients, before.pods) != (scenario.seed, clients, again._names):
+            raise ValueError("a saved simulation of another scenario: seed, clients or pods differ")
+        for change in again._changes[: before.live.changed]:
+            again._learn(change.target, change.serving, change.rates)
+        again.live = before.live
+        again._node = Ledger(before.node)
+        for (name, session), (state, ordinal) in zip(sorted(again._proxies.items()), before.proxies, strict=True):
+            again._proxies[name] = Session(session.router, session.seed, state, ordinal)
+        return again
+
+    # Setting up
+
+    def _targets(self) -> list[Target]:
+        return [self.scenario.target, *(one.target for one in self._changes if one.target is not None)]
+
+    def _endpoints(self) -> list[Endpoint]:
+        found: dict[tuple[str, int], Endpoint] = {}
+        for target in self._targets():
+            if isinstance(target, Straight):
+                some = list(target.balancer.endpoints)
+            else:
+                routers = [target.router, *(router for _, router in sorted(target.others.items()))]
+                some = [one for router in routers for cluster in router.table.clusters for one in cluster.endpoints]
+            for one in some:
+                found.setdefault((one.address, one.port), one)
+        return list(found.values())
+
+    def _shown(self) -> tuple[int, ...]:
+        """The pods of the services that the result is about."""
+        wanted = set(self.scenario.services)
+        if not wanted or isinstance(self.scenario.target, Straight):
+            return tuple(range(len(self._names)))
+        shown = set()
+        for target in self._targets():
+            assert isinstance(target, Through)
+            for router in (target.router, *target.others.values()):
+                for cluster in router.table.clusters:
+                    if cluster.service in wanted:
+                        shown |= {self._pod_at[one.address, one.port] for one in cluster.endpoints}
+        return tuple(sorted(shown))
+
+    def _rules(self) -> list[_Served]:
+        plain = _Served(Serving())
+        rules = []
+        for one in self._serving:
+            fits = [name for name in self._names if fits_pod(name, one.pods)]
+            chosen = {fits[number] for number in one.only if number < len(fits)} if one.only else set(fits)
+            rules.append((chosen, _Served(one)))
+        return [next((served for chosen, served in rules if name in chosen), plain) for name in self._names]
+
+    def _begin_proxies(self) -> None:
+        if isinstance(self._target, Through):
+            self._timed = goes_by_time(self._target.router) or any(map(goes_by_time, self._target.others.values()))
+            for client in self._clients:
+                if client.proxy not in self._proxies:
+                    router = self._target.of(client.kind.name)
+                    seed = seed_of(self.scenario.seed, f"proxy.{client.proxy}")
+                    self._proxies[client.proxy] = Session(router, seed, begun(router, seed))
+
+    def _learn(self, target: Target | None, serving: tuple[Serving, ...] | None, rates: Mapping[str, float]) -> None:
+        if target is not None:
+            self._target = target
+            if isinstance(target, Through):
+                self._timed = goes_by_time(target.router) or any(map(goes_by_time, target.others.values()))
+                routers = {one.proxy: target.of(one.kind.name) for one in reversed(self._clients)}
+                for name, session in self._proxies.items():
+                    session.advance(self.live.now // MILLISECOND)
+                    self._proxies[name] = followed(session, routers[name], session.seed)
+        if serving is not None:
+            self._serving = serving
+            self._served = self._rules()
+        self._rates = {**self._rates, **rates}
+
+    # Running
+
+    def run(self, until: int | None = None, stop: Callable[[], bool] = lambda: False) -> Simulation:
+        """Let everything happen up to the end, or to `until` (microseconds) if that is earlier; returns itself.
+
+        `stop` is asked every 1,024 events; where it says yes, the run ends between two events and can go on later.
+        """
+        live, end = self.live, self.scenario.until
+        goal = end if until is None else min(until, end)
+        events, count = live.events, 0
+        change, finish, send, ask = self._change, self._end, self._send, self._ask
+        while events and events[0][0] < goal:
+            at, kind, number, generation = heappop(events)
+            live.now = at
+            if kind == END:
+                finish(number, generation)
+            elif kind == ASK:
+                ask(number, generation)
+            elif kind == SEND:
+                send(number)
+            else:
+                change(number)
+            if self._free:
+                self._let_wait_end()
+            count += 1
+            if not count & 1023 and stop():
+                return self
+        live.now = max(live.now, goal)
+        return self
+
+    # Clients
+
+    def _next_ask(self, client: _Client) -> None:
+        """When this client asks again: nobody waits for an answer first."""
+        live, mine = self.live, self.live.clients[client.rank]
+        rate = self._rates[client.kind.name]
+        if not rate:
+            return
+        number, kind = mine.made, client.kind.arrivals
+        if kind is Arrivals.POISSON:
+            drawn = xxh64_intdigest(number.to_bytes(8, "little") + b"gap", client.seed)
+            at = live.now + int(minus_ln(drawn) * SECOND / rate + 0.5)
+        else:
+            # From the start of the rate, so that nothing is lost to rounding.
+            step, since = SECOND / exactly(rate), number - mine.made_since
+            if kind is Arrivals.IN_STEP:
+                at = mine.rate_since + int(step * since)
+            else:
+                at = mine.rate_since + int(step * (since + _share(draw(client.seed, mine.generation, b"phase"))))
+            at = max(at, live.now)
+        heappush(live.events, (at, ASK, client.rank, mine.generation))
+
+    def _ask(self, rank: int, generation: int) -> None:
+        client, live = self._clients[rank], self.live
+        mine = live.clients[rank]
+        if generation != mine.generation:
+            return  # put in before its rate changed
+        number = mine.made
+        user = rank
+        if client.kind.users:
+            user = client.first_user + draw(client.seed, number, b"user") % client.kind.users
+        flown = live.flown
+        live.flown = flown + 1
+        live.flights[flown] = Flight(rank, number, live.now, user)
+        mine.made = number + 1
+        self._next_ask(client)
+        if client.most and mine.in_flight >= client.most:
+            mine.waiting.append(flown)
+        else:
+            self._admit(flown, client, mine)
+
+    def _admit(self, flown: int, client: _Client, mine: ClientNow) -> None:
+        flight = self.live.flights[flown]
+        mine.in_flight += 1
+        if self._straight:
+            self._find_line(flown, flight, client, mine)
+        else:
+            self._decide(flown, flight, client)
+
+    def _request(self, client: _Client, flight: Flight) -> Request:
+        if len(client.sums) == 1:
+            which = 0
+        else:
+            which = bisect_right(client.sums, draw(client.seed, flight.number, b"mix") % client.sums[-1])
+        return client.made[which] or client.request(
+            client.kind.asks[which], flight.number, flight.user - client.first_user
+        )
+
+    # Through proxies
+
+    def _decide(self, flown: int, flight: Flight, client: _Client) -> None:
+        session = self._proxies[client.proxy]
+        if self._timed:
+            self._advance(session)
+        self._chosen(flown, flight, session.decide(self._request(client, flight)))
+
+    def _advance(self, session: Session) -> None:
+        now = self.live.now // MILLISECOND
+        if now > session.now:
+            session.advance(now)
+
+    def _chosen(self, flown: int, flight: Flight, decision: Decision) -> None:
+        outcome = decision.outcome
+        if not isinstance(outcome, Forwarded) or decision.endpoint is None:
+            self._answered_by_proxy(flown, flight, decision)
+            return
+        flight.decision = decision
+        flight.pod = self._pod_at[decision.endpoint.address, decision.endpoint.port]
+        if decision.delay:
+            heappush(self.live.events, (self.live.now + decision.delay * MILLISECOND, SEND, flown, 0))
+        else:
+            self._arrive(flown, flight)
+
+    def _answered_by_proxy(self, flown: int, flight: Flight, decision: Decision) -> None:
+        match decision.outcome:
+            case Failed(_, _, details):
+                said = details
+            case Responded(status) | Redirected(status):
+                said = f"proxy answered {status}"
+            case _:
+                said = "left the mesh"
+                self._proxies[self._clients[flight.client].proxy].finish(decision)
+        if decision.delay:
+            # Nobody waits but the client, whose request ends later.
+            flight.decision, flight.pod = decision, -1
+            heappush(self.live.events, (self.live.now + decision.delay * MILLISECOND, SEND, flown, 0))
+            flight.status = -1
+            return
+        self._over(flown, flight, said)
+
+    def _send(self, flown: int) -> None:
+        """What was put off: a request that a fault held up, or its next try."""
+        flight = self.live.flights[flown]
+        client = self._clients[flight.client]
+        if flight.pod >= 0:
+            self._arrive(flown, flight)
+        elif flight.status == -1:
+            assert flight.decision is not None
+            held, flight.decision, flight.status = flight.decision, None, 0
+            self._answered_by_proxy(flown, flight, msgspec.structs.replace(held, delay=0))
+        else:
+            assert flight.decision is not None
+            session = self._proxies[client.proxy]
+            if self._timed:
+                self._advance(session)
+            self._chosen(flown, flight, session.retry(self._request(client, flight), flight.decision))
+
+    def _tried(self, flown: int, flight: Flight, what: int | Failure) -> None:
+        """A try through a proxy has ended: there may be another one."""
+        decision, client = flight.decision, self._clients[flight.client]
+        assert decision is not None
+        session = self._proxies[client.proxy]
+        if self._timed:
+            self._advance(session)
+        if isinstance(what, Failure):
+            session.finish(decision, Event.CONNECT_FAILED)
+        else:
+            session.finish(decision, what)
+        # No rule of Istio's tries again after a plain 200.
+        if what != 200 and decision.started is not None and session.router.retries(decision, what):
+            action = decision.action
+            assert isinstance(action, Forward)
+            assert action.retries is not None
+            tries = len(decision.tried) + 1
+            most = longest_wait(action.retries, tries) * MILLISECOND
+            wait = draw(client.seed, flight.number, b"wait.%d" % tries) % most if most else 0
+            flight.pod = -1
+            heappush(self.live.events, (self.live.now + wait, SEND, flown, 0))
+            return
+        if isinstance(what, Failure):
+            self._over(flown, flight, REFUSED if what is Failure.CONNECT_FAILED else STOPPED)
+        else:
+            self._over(flown, flight, f"status {what}")
+
+    # Straight to pods
+
+    def _find_line(self, flown: int, flight: Flight, client: _Client, mine: ClientNow) -> None:
+        """A connection for the request: one that has room, the one used last first, else a new one, else it waits."""
+        lines, most = self.live.lines, MOST_STREAMS if client.kind.multiplexed else 1
+        for number in reversed(mine.lines):
+            line = lines[number]
+            if line.now < most and not self._worn(line, client):
+                break
+        else:
+            self._tidy(client, mine)
+            if client.kind.connections and len(mine.lines) >= client.kind.connections:
+                # All of them are worn and still busy.
+                mine.in_flight -= 1
+                mine.waiting.insert(0, flown)
+                return
+            opened = self._open(flown, flight, client, mine)
+            if opened is None:
+                return
+            number, line = opened
+        line.had += 1
+        line.now += 1
+        # The one used last stands last.
+        mine.lines.remove(number)
+        mine.lines.append(number)
+        flight.line, flight.pod = number, line.pod
+        self._arrive(flown, flight)
+
+    def _open(self, flown: int, flight: Flight, client: _Client, mine: ClientNow) -> tuple[int, Line] | None:
+        assert isinstance(self._target, Straight)
+        live = self.live
+        number = live.opened
+        live.opened = number + 1
+        ask = self._request(client, flight)
+        connected = self._target.balancer.connect(
+            Connection(ask.port, source_ip=client.source_ip, source_port=1024 + number % 64512),
+            self._node.live,
+            Draws(self._node_seed, number),
+            live.now // MILLISECOND,
+        )
+        for effect in connected.effects:
+            self._node.apply(effect)
+        outcome = connected.outcome
+        if connected.endpoint is None:
+            self._over(flown, flight, outcome.details if isinstance(outcome, Failed) else REFUSED)
+            return None
+        pod = self._pod_at[connected.endpoint.address, connected.endpoint.port]
+        if not live.pods[pod].up:
+            for effect in connected.finished():
+                self._node.apply(effect)
+            self._count(pod, flight, refused=True)
+            self._over(flown, flight, REFUSED)
+            return None
+        line = live.lines[number] = Line(live.now, pod, connected)
+        mine.lines.append(number)
+        return number, line
+
+    def _worn(self, line: Line, client: _Client) -> bool:
+        """Whether the client asks nothing more on this connection."""
+        keep = client.kind.keep_alive
+        return (
+            line.broken
+            or (keep.requests > 0 and line.had >= keep.requests)
+            or (keep.lifetime > 0 and self.live.now - line.opened >= keep.lifetime)
+        )
+
+    def _left_line(self, flight: Flight, client: _Client, mine: ClientNow) -> None:
+        number = flight.line
+        line = self.live.lines[number]
+        line.now -= 1
+        if not line.now and self._worn(line, client):
+            self._close(number, mine)
+
+    def _close(self, number: int, mine: ClientNow) -> None:
+        for effect in self.live.lines.pop(number).connected.finished():
+            self._node.apply(effect)
+        mine.lines.remove(number)
+
+    def _tidy(self, client: _Client, mine: ClientNow) -> None:
+        """Close idle connections that nothing more is asked on, so that others may be opened."""
+        for number in list(mine.lines):
+            line = self.live.lines[number]
+            if not line.now and self._worn(line, client):
+                self._close(number, mine)
+
+    # Pods
+
+    def _cell(self, pod: PodNow) -> Cell:
+        """The cell of now; what was there until now is added up."""
+        now, width, cells = self.live.now, self.scenario.bucket, pod.cells
+        bucket = now // width
+        while len(cells) <= bucket:
+            if cells:
+                ends = len(cells) * width
+                cells[-1].area += pod.present * (ends - pod.since)
+                pod.since = ends
+            cells.append(Cell())
+        cell = cells[bucket]
+        if pod.present:
+            cell.area += pod.present * (now - pod.since)
+        pod.since = now
+        return cell
+
+    def _count(self, number: int, flight: Flight, *, refused: bool = False) -> Cell:
+        live, cell = self.live, self._cell(self.live.pods[number])
+        cell.requests += 1
+        if live.met.get(flight.user, number) != number:
+            cell.moved += 1
+        live.met[flight.user] = number
+        if refused:
+            cell.ended += 1
+            cell.errors += 1
+            cell.latencies.append(live.now - flight.arrived)
+        return cell
+
+    def _arrive(self, flown: int, flight: Flight) -> None:
+        """The request is at its pod."""
+        number = flight.pod
+        pod, served = self.live.pods[number], self._served[number]
+        if not pod.up:
+            self._count(number, flight, refused=True)
+            self._ended(flown, flight, Failure.CONNECT_FAILED)
+            return
+        self._count(number, flight)
+        pod.present += 1
+        flight.there = True
+        if not served.limit or pod.busy < served.limit:
+            self._work(flown, flight, pod, served)
+        elif served.queue is None or len(pod.waiting) < served.queue:
+            pod.waiting.append(flown)
+        else:
+            flight.status = FULL
+            self._gone(flown, flight, FULL)
+
+    def _work(self, flown: int, flight: Flight, pod: PodNow, served: _Served) -> None:
+        pod.busy += 1
+        flight.works += 1
+        seed, ordinal = self._clients[flight.client].seed, flight.number.to_bytes(8, "little")
+        takes = served.time(xxh64_intdigest(ordinal + b"service", seed))
+        if len(served.statuses) == 1:
+            flight.status = served.statuses[0]
+        else:
+            tries = len(flight.decision.tried) if flight.decision is not None else 0
+            which = xxh64_intdigest(ordinal + b"status.%d" % tries, seed) % served.sums[-1]
+            flight.status = served.statuses[bisect_right(served.sums, which)]
+        heappush(self.live.events, (self.live.now + takes, END, flown, flight.works))
+
+    def _end(self, flown: int, works: int) -> None:
+        flight = self.live.flights.get(flown)
+        if flight is None or not flight.there or flight.works != works:
+            return  # its pod stopped before
+        number = flight.pod
+        pod = self.live.pods[number]
+        pod.busy -= 1
+        self._gone(flown, flight, flight.status)
+        if pod.waiting and pod.up:
+            served = self._served[number]
+            while pod.waiting and (not served.limit or pod.busy < served.limit):
+                following = pod.waiting.pop(0)
+                self._work(following, self.live.flights[following], pod, served)
+
+    def _gone(self, flown: int, flight: Flight, what: int | Failure) -> None:
+        """The request has left its pod."""
+        pod = self.live.pods[flight.pod]
+        cell = self._cell(pod)
+        pod.present -= 1
+        flight.there = False
+        cell.ended += 1
+        if isinstance(what, Failure) or what >= 500:
+            cell.errors += 1
+        cell.latencies.append(self.live.now - flight.arrived)
+        self._ended(flown, flight, what)
+
+    def _ended(self, flown: int, flight: Flight, what: int | Failure) -> None:
+        if flight.line < 0:
+            self._tried(flown, flight, what)
+            return
+        said = f"status {what}" if isinstance(what, int) else STOPPED
+        client, mine = self._clients[flight.client], self.live.clients[flight.client]
+        self._left_line(flight, client, mine)
+        self._over(flown, flight, said)
+
+    def _over(self, flown: int, flight: Flight, said: str) -> None:
+        """The client has its answer, or knows that there is none."""
+        live = self.live
+        live.outcomes[said] = live.outcomes.get(said, 0) + 1
+        del live.flights[flown]
+        mine = live.clients[flight.client]
+        mine.in_flight -= 1
+        if mine.waiting:
+            self._free.append(flight.client)
+
+    def _let_wait_end(self) -> None:
+        """Those who waited for a connection have their turn, one for each request that has ended."""
+        live = self.live
+        while self._free:
+            rank = self._free.pop(0)
+            client, mine = self._clients[rank], live.clients[rank]
+            if mine.waiting:
+                self._admit(mine.waiting.pop(0), client, mine)
+
+    # Changes
+
+    def _change(self, number: int) -> None:
+        change, live = self._changes[number], self.live
+        live.changed = number + 1
+        self._learn(change.target, change.serving, change.rates)
+        for name in change.start:
+            for pod in live.pods:
+                if fits_pod(pod.name, name):
+                    pod.up = True
+        for place, pod in enumerate(live.pods):
+            if pod.up and any(fits_pod(pod.name, name) for name in change.stop):
+                self._stop(place, pod)
+        for client in self._clients:
+            if client.kind.name in change.rates:
+                mine = live.clients[client.rank]
+                mine.generation += 1
+                mine.rate_since, mine.made_since = live.now, mine.made
+                self._next_ask(client)
+
+    def _stop(self, place: int, pod: PodNow) -> None:
+        pod.up = False
+        for client, mine in zip(self._clients, self.live.clients, strict=True):
+            for line in list(mine.lines):
+                if self.live.lines[line].pod == place:
+                    self.live.lines[line].broken = True
+            self._tidy(client, mine)
+        pod.busy, pod.waiting = 0, []
+        for flown, flight in sorted(self.live.flights.items()):
+            if flight.pod == place and flight.there:
+                self._gone(flown, flight, Failure.RESET)
+
+
+def fits_pod(name: str, pattern: str) -> bool:
+    """Whether a pattern is about a pod: of its name, or of `namespace/name` where it has a stroke.
+
+    >>> fits_pod("default/web-1", "web-*"), fits_pod("default/web-1", "shop/web-*")
+    (True, False)
+    """
+    return fnmatchcase(name if "/" in pattern else name.rpartition("/")[2], pattern)
+
+
+def _name(endpoint: Endpoint) -> str:
+    return endpoint.workload or endpoint.key
+
+
+def _share(drawn: int) -> float:
+    return (drawn >> 11) / 2**53

@@ -1,0 +1,532 @@
+"""The laws of a simulation: nothing is lost, nothing depends on what should not matter, everything repeats."""
+
+from __future__ import annotations
+
+import heapq
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import meshroute as mr
+from meshroute import simulate
+from meshroute.names import ClusterName
+from meshroute.simulate import (
+    SECOND,
+    Arrivals,
+    Asking,
+    Change,
+    Clients,
+    Constant,
+    Exponential,
+    KeepAlive,
+    PerConnectionRandom,
+    Result,
+    Scenario,
+    Serving,
+    Simulation,
+    Straight,
+    Through,
+)
+from meshroute.simulate.connections import of_service
+from meshroute.table import (
+    Cluster,
+    Endpoint,
+    LeastRequest,
+    Maglev,
+    OutlierDetection,
+    Policy,
+    RandomChoice,
+    RoundRobin,
+    SlowStart,
+)
+from tests.bounds import plausible
+
+ROOT = Path(__file__).parents[3]
+WEB = ClusterName("web")
+ASK = (Asking("http://web/"),)
+CHANCE = Fraction(1, 10**9)
+POLICIES: tuple[Policy, ...] = (RoundRobin(), LeastRequest(), RandomChoice(), Maglev(251))
+
+
+def pods(count: int, first: int = 0) -> tuple[Endpoint, ...]:
+    return tuple(Endpoint(f"10.8.0.{n}", 80, f"default/web-{n}") for n in range(first, first + count))
+
+
+def router(count: int = 3, policy: Policy | None = None, outliers: OutlierDetection | None = None) -> mr.Router:
+    web = Cluster(WEB, policy or RoundRobin(), pods(count), outliers=outliers)
+    return mr.Router(mr.RoutingTable((), (web,), otherwise=WEB))
+
+
+def straight(count: int = 3) -> Straight:
+    return Straight(PerConnectionRandom(pods(count)))
+
+
+def run(scenario: Scenario) -> Result:
+    return Simulation(scenario).run().result()
+
+
+def clients(name: str, rate: float, **more: object) -> Clients:
+    fields: dict[str, object] = {"name": name, "rate": rate, "asks": ASK, **more}
+    return msgspec.structs.replace(Clients("x", 1.0, ASK), **fields)
+
+
+# Scenarios in which everything happens
+
+
+@st.composite
+def scenarios(draw: st.DrawFn) -> Scenario:
+    """Small worlds with all there is: limits, queues, failures, pods that stop, tables and rates that change."""
+    through = draw(st.booleans())
+    group = st.builds(
+        clients,
+        st.just("c"),
+        st.sampled_from([0.0, 1.0, 7.5, 40.0]),
+        count=st.integers(1, 3),
+        arrivals=st.sampled_from(Arrivals),
+        keep_alive=st.builds(KeepAlive, st.sampled_from([0, 1, 3]), st.sampled_from([0, SECOND // 2])),
+        connections=st.integers(0, 2),
+        multiplexed=st.booleans(),
+        users=st.sampled_from([0, 5]),
+    )
+    groups = draw(st.lists(group, min_size=1, max_size=3))
+    named = tuple(msgspec.structs.replace(one, name=f"c{number}") for number, one in enumerate(groups))
+    serving = st.builds(
+        Serving,
+        pods=st.sampled_from(["*", "web-1"]),
+        time=st.sampled_from([Constant(0), Constant(50_000), Exponential(100_000)]),
+        limit=st.integers(0, 2),
+        queue=st.sampled_from([None, 0, 3]),
+        answers=st.sampled_from([((200, 1),), ((200, 3), (503, 1)), ((500, 1),)]),
+    )
+
+    def target() -> Through | Straight:
+        count = draw(st.integers(1, 4))
+        if not through:
+            return straight(draw(st.sampled_from([0, count])))
+        watch = draw(st.sampled_from([None, OutlierDetection(consecutive_5xx=2, max_ejection_percent=50)]))
+        return Through(router(count, draw(st.sampled_from(POLICIES)), watch))
+
+    changes = []
+    for at in draw(st.lists(st.integers(0, 3 * SECOND), max_size=4)):
+        changes.append(
+            Change(
+                at,
+                target() if draw(st.booleans()) else None,
+                stop=tuple(draw(st.lists(st.sampled_from(["web-0", "web-*"]), max_size=1))),
+                start=tuple(draw(st.lists(st.just("*"), max_size=1))),
+                serving=draw(st.none() | st.tuples(serving)),
+                rates=draw(st.dictionaries(st.sampled_from([one.name for one in named]), st.just(11.0), max_size=1)),
+            )
+        )
+    return Scenario(
+        named,
+        target(),
+        until=3 * SECOND,
+        serving=tuple(draw(st.lists(serving, max_size=2))),
+        changes=tuple(changes),
+        bucket=draw(st.sampled_from([SECOND, 700_000])),
+        seed=draw(st.integers(0, 2**64 - 1)),
+    )
+
+
+@settings(max_examples=60)
+@given(scenarios())
+def test_every_request_is_served_once_or_fails_with_a_reason(scenario: Scenario) -> None:
+    """What clients made is what they know the end of, and what is still under way; pods lose nothing either."""
+    simulation = Simulation(scenario).run()
+    result, live = simulation.result(), simulation.live
+    assert sum(result.outcomes.values()) == result.made == sum(one.made for one in live.clients)
+    assert result.outcomes.get("unfinished", 0) == len(live.flights)
+    there = [sum(one.pod == place and one.there for one in live.flights.values()) for place in range(len(live.pods))]
+    assert [one.present for one in live.pods] == there
+    for total, left in zip(result.totals, there, strict=True):
+        assert total.requests == total.ended + left
+        assert total.errors <= total.ended
+    for pod in live.pods:
+        assert pod.busy + len(pod.waiting) == pod.present
+        assert pod.up or not pod.present
+    # Nobody waits for a connection while one more may be opened.
+    for kind, one in zip(simulation._clients, live.clients, strict=True):
+        assert not one.waiting or one.in_flight == kind.most or any(live.lines[line].now for line in one.lines)
+    assert sorted(live.lines) == sorted(line for one in live.clients for line in one.lines)
+
+
+@settings(max_examples=40)
+@given(scenarios(), st.integers(0, 3 * SECOND))
+def test_resumed_equals_uninterrupted(scenario: Scenario, at: int) -> None:
+    """Put aside at any moment, as bytes, and taken up: the same result and the same state to the byte."""
+    whole = Simulation(scenario).run()
+    first = Simulation(scenario).run(at)
+    saved = first.snapshot()
+    again = Simulation.resume(scenario, saved)
+    assert again.snapshot() == saved
+    assert again.result() == first.result()
+    assert again.run().result().to_json() == whole.result().to_json()
+    assert again.snapshot() == whole.snapshot()
+
+
+@settings(max_examples=30)
+@given(scenarios(), st.randoms(use_true_random=False))
+def test_order_of_lists_and_of_events_at_one_time_does_not_matter(scenario: Scenario, random: object) -> None:
+    """Clients listed otherwise, and the heap put together otherwise: the same bytes."""
+    mixed = msgspec.structs.replace(scenario, clients=tuple(reversed(scenario.clients)))
+    assert run(mixed).to_json() == run(scenario).to_json()
+    simulation = Simulation(scenario)
+    simulation.live.events.sort(reverse=True)
+    simulation.live.events.sort(key=lambda one: one[0])  # a heap again, in which equal times stand the other way round
+    heapq.heapify(simulation.live.events)
+    assert simulation.run().result().to_json() == run(scenario).to_json()
+
+
+@settings(max_examples=20)
+@given(scenarios())
+def test_asked_in_pieces_is_asked_at_once(scenario: Scenario) -> None:
+    """Runs of half a second each."""
+    simulation = Simulation(scenario)
+    while not simulation.finished:
+        simulation.run(simulation.now + SECOND // 2)
+    assert simulation.result().to_json() == run(scenario).to_json()
+
+
+PROGRAM = """
+import sys
+sys.path.insert(0, {root!r})
+import hashlib
+from tests.unit.simulate.test_loop import busy
+from meshroute.simulate import Simulation
+done = Simulation(busy(int(sys.argv[1]))).run()
+print(hashlib.sha256(done.result().to_json() + done.snapshot()).hexdigest())
+"""
+
+
+def busy(seed: int) -> Scenario:
+    """A scenario with everything at once."""
+    ejecting = OutlierDetection(consecutive_5xx=3, max_ejection_percent=50)
+    return Scenario(
+        (
+            clients("poisson", 40.0, count=3),
+            clients("steps", 25.0, arrivals=Arrivals.IN_STEP, count=4),
+            clients("users", 30.0, users=20),
+        ),
+        Through(router(4, LeastRequest(), ejecting)),
+        until=5 * SECOND,
+        serving=(
+            Serving("web-1", time=Exponential(30_000), answers=((200, 1), (503, 2)), limit=2, queue=5),
+            Serving(time=simulate.Lognormal(20_000, 0.7)),
+        ),
+        changes=(Change(2 * SECOND, Through(router(5, LeastRequest(), ejecting)), stop=("web-0",)),),
+        seed=seed,
+    )
+
+
+def test_a_seed_gives_the_same_bytes_in_every_process_and_another_seed_others() -> None:
+    """Whatever PYTHONHASHSEED is."""
+
+    def digest(seed: int, hashes: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM.format(root=str(ROOT)), str(seed)],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": hashes},
+        )
+        return done.stdout
+
+    assert digest(1, "0") == digest(1, "77") != digest(2, "0")
+
+
+# Who serves what
+
+
+@pytest.mark.parametrize("count", [1, 3, 7])
+def test_round_robin_is_even_within_one_request_for_each_proxy(count: int) -> None:
+    """Whatever the clients' rates: each proxy gives each pod the whole part of its share, or one more."""
+    groups = (clients("a", 30.0), clients("b", 7.0), clients("c", 1.5))
+    for one in groups:
+        alone = run(Scenario((one,), Through(router(count)), until=20 * SECOND))
+        assert {total.requests - alone.made // count for total in alone.totals} <= {0, 1}
+    together = run(Scenario(groups, Through(router(count)), until=20 * SECOND))
+    per_pod = [total.requests for total in together.totals]
+    assert max(per_pod) - min(per_pod) <= len(groups)
+
+
+@pytest.mark.parametrize("weight", [1, 25, 50, 99])
+def test_weights_converge_within_the_exact_bound(weight: int) -> None:
+    """Of 20,000 requests through one proxy, as many reach v2 as chance allows one time in 10^9."""
+    text = (ROOT / "docs/examples/canary/routes.yaml").read_text("utf-8")
+    weights = iter((100 - weight, weight))
+    routes = re.sub("weight: [0-9]+", lambda _: f"weight: {next(weights)}", text)
+    mesh = mr.loads((ROOT / "docs/examples/canary/pods.yaml").read_text("utf-8") + "---\n" + routes)
+    asks = (Asking("http://nginx-service/"),)
+    result = run(Scenario((clients("a", 2000.0, asks=asks),), Through(mesh.router()), until=10 * SECOND, seed=weight))
+    new = sum(one.requests for one in result.totals if "nginx-v2" in one.pod)
+    assert result.made > 19_000
+    assert plausible(new, result.made, Fraction(weight, 100), CHANCE)
+
+
+def test_a_user_stays_with_one_pod_while_the_pods_stay() -> None:
+    """Consistent hashing by a header: nobody moves; when a pod comes, nobody moves between old pods."""
+    sticky = [mr.load(ROOT / f"docs/examples/sticky/{name}").router() for name in ("before", "after")]
+    asks = (Asking("http://web/", headers={"x-user": "{user}"}),)
+    who = (clients("a", 500.0, asks=asks, users=200, count=3),)
+    calm = run(Scenario(who, Through(sticky[0]), until=4 * SECOND))
+    assert sum(one.moved for one in calm.totals) == 0
+    assert sum(one.requests > 0 for one in calm.totals) == len(calm.totals) > 2
+    swapped = run(
+        Scenario(who, Through(sticky[0]), until=4 * SECOND, changes=(Change(2 * SECOND, Through(sticky[1])),))
+    )
+    moved = {one.pod: one.moved for one in swapped.totals}
+    assert sum(moved.values()) > 0
+    random = run(Scenario(who, Through(router(3)), until=4 * SECOND))
+    assert sum(one.moved for one in random.totals) > random.made // 2
+
+
+def test_one_connection_is_one_pod_and_its_requests_stay_there() -> None:
+    """Kept alive for ever, one at a time: as many pods as clients at most, each client with one."""
+    result = run(Scenario((clients("a", 30.0, connections=1),), straight(), until=10 * SECOND))
+    assert sorted(one.requests for one in result.totals)[:2] == [0, 0]
+    assert result.outcomes == {"status 200": result.made}
+
+
+@pytest.mark.parametrize("keep", [KeepAlive(requests=1), KeepAlive(requests=10)])
+def test_short_connections_spread_by_chance(keep: KeepAlive) -> None:
+    """A connection for each request, or for ten: the connections are spread as a third each allows."""
+    simulation = Simulation(
+        Scenario(
+            (clients("a", 1000.0, keep_alive=keep, connections=1),),
+            straight(),
+            until=10 * SECOND,
+            serving=(Serving(time=Constant(0)),),
+        )
+    ).run()
+    result, opened = simulation.result(), simulation.live.opened
+    assert opened == -(-result.made // keep.requests)
+    for one in result.totals:
+        assert plausible(one.requests // keep.requests, opened, Fraction(1, 3), CHANCE)
+
+
+def test_a_lifetime_ends_connections_and_a_limit_holds() -> None:
+    """Every half second another one; never more than two at once."""
+    simulation = Simulation(
+        Scenario(
+            (clients("a", 50.0, keep_alive=KeepAlive(lifetime=SECOND // 2), connections=2),),
+            straight(),
+            until=10 * SECOND,
+            serving=(Serving(time=Constant(10_000)),),
+        )
+    )
+    while not simulation.finished:
+        simulation.run(simulation.now + 50_000)
+        assert len(simulation.live.lines) <= 2
+    assert 20 <= simulation.live.opened <= 42
+
+
+def test_multiplexed_requests_share_a_connection() -> None:
+    """HTTP/2: a hundred at once on one connection, the next one opens another; HTTP/1.1 opens one for each."""
+    slow = (Serving(time=Constant(5 * SECOND)),)
+    for multiplexed, opened in ((True, 2), (False, 120)):
+        steps = clients("a", 30.0, arrivals=Arrivals.IN_STEP, multiplexed=multiplexed)
+        simulation = Simulation(Scenario((steps,), straight(), until=4 * SECOND, serving=slow)).run()
+        assert (simulation.live.opened, len(simulation.live.flights)) == (opened, 120)
+
+
+# Pods
+
+
+def test_a_pod_s_queue() -> None:
+    """One at a time, 100 ms each, asked ten times a second in step by two: the second waits, or is turned away."""
+    pair = (clients("a", 10.0, arrivals=Arrivals.IN_STEP, count=2),)
+
+    def queue(most: int | None) -> Result:
+        rule = Serving(time=Constant(100_000), limit=1, queue=most)
+        return run(Scenario(pair, straight(1), until=SECOND, serving=(rule,)))
+
+    none, one, endless = queue(0), queue(1), queue(None)
+    assert none.outcomes == {"status 200": 9, "status 503": 10, "unfinished": 1}
+    assert (none.totals[0].p99, none.totals[0].p50, none.totals[0].errors) == (100_000, 0, 10)
+    # The first two find room; of each later two, one takes the place in the queue that has just become free.
+    assert one.outcomes == {"status 200": 9, "status 503": 9, "unfinished": 2}
+    assert endless.outcomes == {"status 200": 9, "unfinished": 11}
+    assert endless.totals[0].p99 == 500_000
+
+
+def test_concurrency_is_rate_times_time() -> None:
+    """Little's law, exactly, where everything goes in steps: 20 a second for 0.25 s each are 5 at once."""
+    steps = clients("a", 20.0, arrivals=Arrivals.IN_STEP)
+    result = run(Scenario((steps,), straight(1), until=4 * SECOND, serving=(Serving(time=Constant(250_000)),)))
+    assert result.columns.concurrency[1:] == (5.0, 5.0, 5.0)
+    assert result.columns.requests == (20, 20, 20, 20)
+    # The first quarter fills up: 1, 2, 3, 4, 5 requests for 50 ms each.
+    assert result.columns.concurrency[0] == (1 + 2 + 3 + 4 + 5) * 0.05 + 5 * 0.75
+
+
+def test_a_pod_that_stops_drops_what_it_has_and_refuses_what_comes() -> None:
+    """L4: who was on a connection to it is cut off, and opens the next one; L7 tries another pod at once."""
+    slow = (Serving(time=Constant(400_000)),)
+    steps = clients("a", 10.0, arrivals=Arrivals.IN_STEP, connections=1, multiplexed=True)
+    result = run(Scenario((steps,), straight(1), 2 * SECOND, serving=slow, changes=(Change(SECOND, stop=("web-0",)),)))
+    # Those of 0.7, 0.8 and 0.9 s are under way, and that of 0.6 ends at the very moment, after the change.
+    assert result.outcomes == {"status 200": 6, "stopped": 4, "refused": 10}
+    text = (ROOT / "docs/examples/sticky/before").joinpath("web.yaml")
+    mesh = mr.load(text.parent)
+    asks = (Asking("http://web/", headers={"x-user": "{user}"}),)
+    tried = run(
+        Scenario(
+            (clients("a", 100.0, asks=asks, users=50),),
+            Through(mesh.router()),
+            2 * SECOND,
+            changes=(Change(SECOND, stop=("web-*",)),),
+        )
+    )
+    assert set(tried.outcomes) <= {"status 200", "refused", "stopped", "unfinished"}
+    assert tried.outcomes["refused"] > 0
+    # Istio's rules try twice more: pods saw more than clients asked for.
+    assert sum(one.requests for one in tried.totals) > tried.made
+
+
+def test_a_table_that_nobody_serves_fails_with_the_proxy_s_reason() -> None:
+    """And a node without endpoints with its own."""
+    assert run(Scenario((clients("a", 9.0),), Through(router(0)), SECOND)).outcomes.keys() == {"no_healthy_upstream"}
+    assert run(Scenario((clients("a", 9.0),), straight(0), SECOND)).outcomes.keys() == {"no_endpoints"}
+
+
+def test_outlier_detection_hears_of_failures_and_lets_them_come_back() -> None:
+    """A pod that answers 503 is put aside, and asked again after its time."""
+    watch = OutlierDetection(consecutive_5xx=5, base_ejection_time=3000, interval=1000, max_ejection_percent=50)
+    result = run(
+        Scenario(
+            (clients("a", 100.0, arrivals=Arrivals.CONSTANT),),
+            Through(router(2, RoundRobin(), watch)),
+            until=10 * SECOND,
+            serving=(Serving("web-0", answers=((503, 1),)), Serving()),
+        )
+    )
+    rows = zip(result.columns.pod, result.columns.requests, strict=True)
+    bad = [requests for pod, requests in rows if pod == "default/web-0"]
+    assert result.total("default/web-0").requests == 5 * sum(one > 0 for one in bad)
+    assert bad.count(0) >= 4
+    assert sum(one > 0 for one in bad) >= 2
+
+
+def test_warm_up_spares_who_has_just_come() -> None:
+    """In its first second a newcomer gets less than half of its share, at the end all of it."""
+    slow = RoundRobin(SlowStart(4000))
+    result = run(
+        Scenario(
+            (clients("a", 400.0, arrivals=Arrivals.CONSTANT),),
+            Through(router(3, slow)),
+            until=20 * SECOND,
+            changes=(Change(10 * SECOND, Through(router(4, slow))),),
+        )
+    )
+    rows = zip(result.columns.pod, result.columns.start, result.columns.requests, strict=True)
+    new = {start // SECOND: requests for pod, start, requests in rows if pod == "default/web-3"}
+    assert new[9] == 0
+    assert 0 < new[10] < 50
+    assert 99 <= new[18] <= 101
+
+
+def test_rates_change_when_they_are_told_to() -> None:
+    """From ten a second to none to fifty."""
+    steps = clients("a", 10.0, arrivals=Arrivals.IN_STEP)
+    changes = (Change(SECOND, rates={"a": 0.0}), Change(2 * SECOND, rates={"a": 50.0}))
+    result = run(Scenario((steps,), straight(1), 3 * SECOND, changes=changes))
+    assert result.columns.requests == (10, 0, 50)
+
+
+def test_steps_do_not_drift() -> None:
+    """A third of a second is no whole number of microseconds: after 1,000 seconds it is still 3,000 requests."""
+    result = run(Scenario((clients("a", 3.0, arrivals=Arrivals.IN_STEP),), straight(1), 1000 * SECOND, bucket=10**9))
+    assert result.made == 3000
+
+
+def test_another_client_shifts_nobody_s_draws() -> None:
+    """Each has its own: who comes later finds the others as they were."""
+    few = (clients("a", 20.0), clients("b", 20.0))
+    alone, joined = (run(Scenario(some, straight(1), 5 * SECOND)) for some in (few[:1], few))
+    other = run(Scenario(few[1:], straight(1), 5 * SECOND))
+    assert alone.made + other.made == joined.made
+
+
+def test_the_balancer_of_connections_is_a_draw_modulo() -> None:
+    """Exactly."""
+    balancer = PerConnectionRandom(pods(3))
+    for drawn in (0, 1, 2, 3, 2**64 - 1):
+        got = balancer.connect(mr.Connection(80), mr.State(), mr.Draws.of(given={"priority": drawn}), 0)
+        assert got.endpoint == pods(3)[drawn % 3]
+
+
+def test_the_endpoints_of_a_service() -> None:
+    """Those of its own cluster, whatever subsets there are."""
+    canary = mr.load(ROOT / "docs/examples/canary").router()
+    assert len(of_service(canary, "nginx-service.default.svc.cluster.local", 80)) == 4
+    assert of_service(canary, "nginx-service.default.svc.cluster.local", 81) == ()
+
+
+# Misuse
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda: clients("a", -1.0), "at least 0 requests"),
+        (lambda: clients("a", float("nan")), "at least 0 requests"),
+        (lambda: clients("", 1.0), "need a name"),
+        (lambda: clients("a", 1.0, asks=()), "at least one request"),
+        (lambda: clients("a", 1.0, count=0), "count"),
+        (lambda: Asking("http://web/", weight=0), "at least 1"),
+        (lambda: KeepAlive(-1), "negative"),
+        (lambda: Serving(limit=-1), "negative"),
+        (lambda: Serving(answers=((99, 1),)), "between 100 and 599"),
+        (lambda: Serving(answers=((200, 0),)), "above it"),
+        (lambda: Change(-1), "before the start"),
+        (lambda: Change(1, rates={"a": -2.0}), "at least 0 requests"),
+        (lambda: Scenario((), straight(), 0), "at least 1 microsecond"),
+        (lambda: Scenario((), straight(), 2**60), "does not end"),
+        (lambda: Scenario((), straight(), 1, seed=-1), "unsigned"),
+        (lambda: Scenario((clients("a", 1.0), clients("a", 1.0)), straight(), 1), "same name"),
+        (lambda: Scenario((), straight(), 1, changes=(Change(0, Through(router())),)), "other kind"),
+        (lambda: Scenario((), straight(), 1, changes=(Change(0, rates={"b": 1.0}),)), "there are not"),
+    ],
+)
+def test_what_cannot_be_is_refused(wrong: Callable[[], object], said: str) -> None:
+    """With a ValueError that says why."""
+    with pytest.raises(ValueError, match=said):
+        wrong()
+
+
+def test_a_saved_simulation_of_another_scenario_is_refused() -> None:
+    """Another seed, other clients, other pods, and what is no simulation at all."""
+    one = Scenario((clients("a", 9.0),), straight(), SECOND)
+    saved = Simulation(one).run().snapshot()
+    for other in (
+        msgspec.structs.replace(one, seed=1),
+        msgspec.structs.replace(one, clients=(clients("b", 9.0),)),
+        msgspec.structs.replace(one, target=straight(4)),
+    ):
+        with pytest.raises(ValueError, match="another scenario"):
+            Simulation.resume(other, saved)
+    with pytest.raises(ValueError, match="format 2"):
+        Simulation.resume(one, saved.replace(b'"format":1', b'"format":2'))
+    with pytest.raises(msgspec.DecodeError):
+        Simulation.resume(one, b"{")
+
+
+def test_an_interrupted_run_says_so_and_goes_on() -> None:
+    """Between two events: the same end as without."""
+    scenario = busy(3)
+    simulation = Simulation(scenario).run(stop=lambda: True)
+    assert 0 < simulation.now < scenario.until
+    assert simulation.result().partial
+    assert simulation.run().result() == run(scenario)
+    assert not simulation.result().partial
