@@ -30,6 +30,7 @@ from meshroute.cli.common import (
     refuse,
 )
 from meshroute.cli.lint import lint
+from meshroute.cli.simulate import simulate
 from meshroute.compile.viewpoint import PathNormalization
 from meshroute.diagnostics import Diagnostic, to_builtins
 from meshroute.draws import is_draw
@@ -400,6 +401,7 @@ def moved(
 
 
 app.command()(lint)
+app.command()(simulate)
 
 
 class _Ask:

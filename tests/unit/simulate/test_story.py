@@ -1,0 +1,407 @@
+"""Stories: what is read, everything that is wrong with one at once, and what they come to."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import msgspec
+import pytest
+from typer.testing import CliRunner
+
+import meshroute as mr
+from meshroute.cli.app import app
+from meshroute.simulate import (
+    SECOND,
+    Arrivals,
+    Constant,
+    Empirical,
+    Exponential,
+    KeepAlive,
+    Lognormal,
+    Straight,
+    Through,
+)
+from meshroute.simulate.plot import plot, series, short
+from meshroute.simulate.story import Story, load_story, read_story
+from meshroute.simulate.telling import tell
+from tests.bounds import plausible
+
+ROOT = Path(__file__).parents[3]
+STORIES = ROOT / "docs/examples/stories"
+BESIDE = str(STORIES / "inline.yaml")
+TOP = "manifests: [article/three.yaml]\nservice: nginx-service\nduration: 2s\n"
+ALL = TOP + "clients:\n- {name: a, rate: 10}\n"
+
+
+def wrong(text: str) -> list[tuple[str, int, int, str, str]]:
+    """What is said: code, line, column, field path, message."""
+    with pytest.raises(mr.ManifestError) as caught:
+        read_story(text, BESIDE)
+    return [(one.code, one.at.line, one.at.column, one.at.path, one.message) for one in caught.value.diagnostics]
+
+
+def test_every_field_is_read() -> None:
+    """One story with all of them."""
+    story = read_story(
+        """
+title: Everything
+manifests: [article/three.yaml]
+service: nginx-service
+port: 80
+via: connections
+duration: 1m
+bucket: 500ms
+seed: 7
+repeats: 3
+plot: p99
+shows: [shares, imbalance]
+groups: {all: "nginx-*"}
+clients:
+- {name: a, rate: 0.5, count: 2, arrivals: in-step, keepAlive: {requests: 9, lifetime: 5s}, connections: 3, users: 4}
+- {name: b, rate: 2, http2: true, keepAlive: false, proxy: edge, namespace: shop, labels: {app: b}, locality: eu/eu-1}
+- name: c
+  rate: 1
+  keepAlive: true
+  requests:
+  - {method: POST, path: "/x?n={n}", headers: {x-user: "{user}"}, weight: 3}
+  - {}
+pods:
+- {match: nginx-*, only: [0, 2], time: {exponential: 20ms}, limit: 4, queue: 10, answers: {"200": 9, "503": 1}}
+- {time: {lognormal: {median: 10ms, sigma: 0.5}}}
+- {time: {list: [1ms, 2ms]}}
+- {time: {constant: 3ms}}
+- {time: 4ms}
+changes:
+- {at: 10s, manifests: [article/four.yaml], rates: {a: 2}}
+- {at: 20s, stop: [nginx-*]}
+- {at: 20s, start: "*", pods: []}
+""",
+        BESIDE,
+    )
+    (run,) = story.runs
+    scenario = run.scenario
+    assert (story.title, story.repeats, story.plot, story.shows) == ("Everything", 3, "p99", ("shares", "imbalance"))
+    assert (run.service, len(run.pods)) == ("nginx-service.default.svc.cluster.local", 3)
+    assert (scenario.until, scenario.bucket, scenario.seed) == (60 * SECOND, SECOND // 2, 7)
+    assert isinstance(scenario.target, Straight)
+    a, b, c = scenario.clients
+    assert (a.rate, a.count, a.arrivals, a.connections, a.users) == (0.5, 2, Arrivals.IN_STEP, 3, 4)
+    assert a.keep_alive == KeepAlive(9, 5 * SECOND)
+    assert (b.multiplexed, b.keep_alive, b.proxy) == (True, KeepAlive(requests=1), "edge")
+    assert c.keep_alive == KeepAlive()
+    assert [(one.method, one.url, one.weight) for one in c.asks] == [
+        ("POST", "http://nginx-service:80/x?n={n}", 3),
+        ("GET", "http://nginx-service:80/", 1),
+    ]
+    first, *others = scenario.serving
+    assert (first.pods, first.only, first.time, first.limit, first.queue) == (
+        "nginx-*",
+        (0, 2),
+        Exponential(20_000),
+        4,
+        10,
+    )
+    assert first.answers == ((200, 9), (503, 1))
+    assert [one.time for one in others] == [
+        Lognormal(10_000, 0.5),
+        Empirical((1000, 2000)),
+        Constant(3000),
+        Constant(4000),
+    ]
+    assert [one.at for one in scenario.changes] == [10 * SECOND, 20 * SECOND, 20 * SECOND]
+    four = scenario.changes[0].target
+    assert isinstance(four, Straight)
+    assert len(four.balancer.endpoints) == 4
+    assert scenario.changes[0].rates == {"a": 2.0}
+    _, stop, start = scenario.changes
+    assert (stop.stop, start.start, start.serving) == (("nginx-*",), ("*",), ())
+
+
+def test_runs_say_what_differs() -> None:
+    """The rest is the story's."""
+    story = read_story(ALL + "runs:\n- {name: l4, via: connections}\n- {name: l7, duration: 3s}\n", BESIDE)
+    assert [(one.name, one.scenario.until // SECOND, type(one.scenario.target)) for one in story.runs] == [
+        ("l4", 2, Straight),
+        ("l7", 3, Through),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", [("document-shape", 0, 0, "", "nothing is written here")]),
+        ("[]", [("field-type", 1, 1, "", "must be of type object: this is of type array")]),
+        (ALL + "---\na: 1\n", [("document-shape", 7, 1, "", "2 documents: a story is one")]),
+        (ALL + "tilte: x\n", [("field-unknown", 6, 1, "tilte", "there is no field `tilte`")]),
+        (
+            TOP + "clients:\n- {name: a, rate: -3}\n- {name: b, rate: fast}\n- {rate: .nan, name: c}\n",
+            [
+                ("field-value", 5, 13, "clients[0].rate", "a rate must be at least 0 requests per second, got -3"),
+                ("field-type", 6, 13, "clients[1].rate", "`rate` must be of type number: this is of type string"),
+                ("field-value", 7, 4, "clients[2].rate", "a rate must be at least 0 requests per second, got nan"),
+            ],
+        ),
+        (
+            ALL.replace("nginx-service", "ngnix-service"),
+            [("host-unknown", 2, 1, "service", "there is no service `ngnix-service` in these manifests")],
+        ),
+        (ALL + "port: 81\n", [("port-unknown", 6, 1, "port", "`nginx-service` has no port 81")]),
+        (
+            ALL + "changes:\n- {at: 1s, rates: {a: 1}}\n- {at: 500ms, rates: {a: 2}}\n- {at: 2s, rates: {b: 1}}\n",
+            [
+                ("field-value", 8, 4, "changes[1].at", "this change is before the one above it"),
+                ("field-value", 9, 4, "changes[2].at", "this change is at the end or behind it, where nobody sees it"),
+                ("field-value", 9, 20, "changes[2].rates.b", "there are no clients `b`"),
+            ],
+        ),
+        (
+            ALL.replace("duration: 2s\n", ""),
+            [("field-missing", 1, 1, "", "`duration` is missing")],
+        ),
+        (ALL.replace("2s", "0s"), [("field-value", 3, 1, "duration", "`duration` must be at least 1 µs, got `0s`")]),
+        (
+            ALL.replace("2s", "-2s"),
+            [("field-value", 3, 1, "duration", "time does not run backwards: `-2s` is negative")],
+        ),
+        (ALL.replace("2s", "2"), [("field-type", 3, 1, "duration", "must be of type string: this is of type integer")]),
+        (
+            ALL.replace("2s", "2000000h"),
+            [
+                (
+                    "field-value",
+                    3,
+                    1,
+                    "duration",
+                    "this story does not end: some 72,000,000,000 requests, at most 100,000,000",
+                )
+            ],
+        ),
+        (TOP, [("field-missing", 1, 1, "", "`clients` is missing")]),
+        (TOP + "clients: []\n", [("field-value", 4, 1, "clients", "a story needs at least one client")]),
+        (
+            ALL + "- {name: a, rate: 1}\n",
+            [("field-value", 6, 4, "clients[1].name", "another client is called `a` too")],
+        ),
+        (
+            ALL + "pods:\n- {match: web-*, time: {exponential: 1ms, constant: 2ms}}\n- {answers: {'700': 1}}\n",
+            [
+                ("field-value", 7, 4, "pods[0].match", "no pod fits `web-*`"),
+                ("field-value", 7, 18, "pods[0].time", "one of constant, exponential, lognormal, list, got 2"),
+                ("field-value", 8, 4, "pods[1].answers", "nothing is answered: some status needs a weight above 0"),
+                ("field-value", 8, 14, "pods[1].answers.700", "`700` is no status from 200 to 599"),
+            ],
+        ),
+        (
+            ALL + "via: proxy\nplot: latency\nshows: [share]\n",
+            [
+                ("field-value", 6, 1, "via", "`via` must be one of `connections`, `proxies`, got `proxy`"),
+                (
+                    "field-value",
+                    7,
+                    1,
+                    "plot",
+                    "`plot` must be one of `requests`, `concurrency`, `p50`, `p90`, `p99`, `errors`, `moved`,"
+                    " got `latency`",
+                ),
+                ("field-value", 8, 9, "shows[0]", "`share` is nothing that is measured"),
+            ],
+        ),
+        (
+            ALL + "runs:\n- {name: x, seed: -1}\n- {name: x}\n",
+            [
+                ("field-value", 7, 13, "runs[0].seed", "`seed` must be at least 0, got -1"),
+                ("field-value", 8, 4, "runs[1].name", "two runs are called `x`"),
+            ],
+        ),
+        (ALL + "changes:\n- {at: 1s}\n", [("field-value", 7, 3, "changes[0]", "nothing changes here")]),
+        (
+            ALL + "changes:\n- {at: 1s, stop: web-0}\n",
+            [("field-value", 7, 12, "changes[0].stop", "no pod fits `web-0`")],
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_at_its_place(text: str, said: list[tuple[str, int, int, str, str]]) -> None:
+    """All of it at once, with line, column and field path."""
+    assert sorted(wrong(text)) == sorted(said)
+
+
+def test_a_story_without_pods_at_the_start_is_refused(tmp_path: Path) -> None:
+    """The service is there, and nobody behind it; and manifests with errors are told with their own places."""
+    three = (STORIES / "article/three.yaml").read_text("utf-8")
+    (tmp_path / "empty.yaml").write_text(three.replace("replicas: 3", "replicas: 0"), "utf-8")
+    (tmp_path / "bad.yaml").write_text(three.replace("replicas: 3", "replicas: many"), "utf-8")
+    story = tmp_path / "story.yaml"
+    story.write_text(ALL.replace("article/three", "empty"), "utf-8")
+    with pytest.raises(mr.ManifestError) as caught:
+        load_story(story)
+    assert [(one.code, one.at.path) for one in caught.value.diagnostics] == [("endpoints-missing", "service")]
+    story.write_text(ALL.replace("article/three", "bad"), "utf-8")
+    with pytest.raises(mr.ManifestError) as caught:
+        load_story(story)
+    found = [(Path(one.at.file).name, one.at.path) for one in caught.value.diagnostics]
+    assert found == [("bad.yaml", "spec.replicas"), ("story.yaml", "manifests")]
+    with pytest.raises(mr.ManifestError, match="no such file"):
+        load_story(tmp_path / "none.yaml")
+
+
+def short_story(name: str) -> Story:
+    """A story of the documentation, with few repeats."""
+    story = load_story(STORIES / f"{name}.yaml")
+    return msgspec.structs.replace(story, repeats=min(story.repeats, 40))
+
+
+def of(name: str, what: str, run: int = 0) -> tuple[float, float]:
+    """What one line of a story promises and measured."""
+    (line,) = [one for one in tell(short_story(name)).runs[run].promises if one.what == what]
+    assert line.promised is not None
+    assert line.measured is not None
+    return line.promised, line.measured
+
+
+def test_the_article_s_claims_about_load() -> None:
+    """Ten requests a second for each pod in theory; one pod with everything; and the sidecars' cure."""
+    told = tell(short_story("one-connection"))
+    connections, sidecar = (one.results[0].totals for one in told.runs)
+    assert sorted(one.requests for one in connections)[:2] == [0, 0]
+    assert max(one.requests for one in sidecar) - min(one.requests for one in sidecar) <= 1
+    promised, measured = of("keep-alive", "chance that one pod gets everything")
+    assert promised == 1 / 9
+    assert 0 < measured < 0.5
+
+
+def test_the_other_stories_show_what_they_are_told_for() -> None:
+    """Each by one number."""
+    promised, measured = of("scaling", "moves for each user")
+    assert abs(promised - measured) < 0.1
+    promised, measured = of("slow-pod", "requests at once on slow")
+    assert promised == 18.0
+    assert 15 < measured < 21
+    promised, measured = of("canary", "share of v2", 1)
+    assert 0 < measured < 0.02
+    nobody, watched = (one.results[0].outcomes["status 503"] for one in tell(short_story("outliers")).runs)
+    assert (nobody, watched) == (400, 15)
+    rollout = tell(short_story("rollout")).runs[0].results[0]
+    columns = rollout.columns
+    rows = list(zip(columns.pod, columns.start, columns.requests, strict=True))
+
+    def sent(begin: int, end: int, pods: str) -> int:
+        return sum(requests for pod, start, requests in rows if begin <= start // SECOND < end and pods in pod)
+
+    assert sent(50, 60, "nginx-v2") == sent(40, 50, "nginx-v1") == 0
+    assert sent(50, 60, "nginx-v1") > 0
+    for begin, percent in ((0, 1), (10, 5), (20, 25), (30, 50)):
+        new, made = sent(begin, begin + 10, "nginx-v2"), sent(begin, begin + 10, "")
+        assert plausible(new, made, Fraction(percent, 100), Fraction(1, 10**9))
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, list(arguments), prog_name="meshroute")
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_the_command_prints_tables_json_csv_and_pictures(tmp_path: Path) -> None:
+    """And the same for the same seed."""
+    story, csv, png, svg = str(STORIES / "warm-up.yaml"), tmp_path / "a.csv", tmp_path / "a.png", tmp_path / "a.svg"
+    code, out, err = run("simulate", story, "--csv", str(csv), "--plot", str(png), "--plot", str(svg))
+    assert (code, err) == (0, "")
+    assert "30 s: 6,000 requests: 5,998 status 200, 2 unfinished" in out
+    lines = csv.read_text("utf-8").splitlines()
+    assert lines[0] == "run,partial,pod,start,requests,ended,errors,moved,concurrency,p50,p90,p99"
+    assert len(lines) == 1 + 2 * 4 * 30
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert "with a warm-up of 10 s" in svg.read_text("utf-8")
+    code, out, _ = run("simulate", story, "--json")
+    answer = json.loads(out)
+    assert (code, answer["partial"], [one["name"] for one in answer["runs"]]) == (
+        0,
+        False,
+        ["at once", "with a warm-up of 10 s"],
+    )
+    assert sum(answer["runs"][0]["result"]["outcomes"].values()) == answer["runs"][0]["result"]["made"] == 6000
+    assert run("simulate", story, "--json")[1] == out
+    assert run("simulate", story, "--json", "--seed", "9")[1] != out
+
+
+def test_the_command_refuses(tmp_path: Path) -> None:
+    """Files of other kinds before anything runs, stories that are wrong, files that cannot be written."""
+    story = str(STORIES / "one-connection.yaml")
+    code, _, err = run("simulate", story, "--plot", "a.gif")
+    assert code == 2
+    assert "ends in .png or .svg" in err
+    code, _, err = run("simulate", story, "--csv", str(tmp_path / "none/a.csv"))
+    assert (code, "No such file or directory" in err) == (2, True)
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("clients: 3\n", "utf-8")
+    code, out, err = run("simulate", str(bad))
+    assert (code, out) == (2, "")
+    assert "bad.yaml:1:1 clients: error[field-type]: `clients` must be of type array" in err
+    code, out, _ = run("simulate", str(bad), "--json")
+    assert code == 2
+    assert {one["code"] for one in json.loads(out)["diagnostics"]} == {"field-type", "field-missing"}
+
+
+def test_an_interrupted_command_writes_what_it_has(tmp_path: Path) -> None:
+    """A real Ctrl-C, once the simulation is under way: status 130, and everything marked as partial."""
+    story, csv = tmp_path / "long.yaml", tmp_path / "a.csv"
+    text = (STORIES / "one-connection.yaml").read_text("utf-8").replace("[article", f"[{STORIES}/article")
+    text = text.replace("policies/", f"{STORIES}/policies/")
+    text = text.replace("duration: 30s", "duration: 100000s\nbucket: 1000s")
+    story.write_text(text, "utf-8")
+    marker = tmp_path / "begun"
+    program = (
+        "import sys, pathlib\n"
+        "from meshroute.simulate import loop\n"
+        "begin = loop.Simulation.run\n"
+        "def run(self, *a, **k):\n"
+        f"    pathlib.Path({str(marker)!r}).touch()\n"
+        "    return begin(self, *a, **k)\n"
+        "loop.Simulation.run = run\n"
+        "from meshroute.cli import main\n"
+        f"sys.argv = ['meshroute', 'simulate', {str(story)!r}, '--json', '--csv', {str(csv)!r}]\n"
+        "main()\n"
+    )
+    going = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)
+    deadline = time.monotonic() + 60
+    while not marker.exists():
+        assert time.monotonic() < deadline
+        assert going.poll() is None
+        time.sleep(0.05)  # another process has no event to wait for
+    going.send_signal(signal.SIGINT)
+    out, err = going.communicate(timeout=60)
+    assert going.returncode == 130, err
+    answer = json.loads(out)
+    assert answer["partial"] is True
+    first = answer["runs"][0]["result"]
+    assert first["partial"] is True
+    assert 0 <= first["end"] < 100_000 * SECOND
+    assert sum(first["outcomes"].values()) == first["made"]
+    assert b"interrupted" in err
+    assert csv.read_text("utf-8").startswith("run,partial,pod")
+
+
+def test_a_picture_names_what_it_shows(tmp_path: Path) -> None:
+    """Names without what all begin with; series in the units of the axis; partial stories say so."""
+    assert short(["a-b-1", "a-b-2"]) == ["1", "2"]
+    assert short(["a", "a-b"]) == ["a", "a-b"]
+    story = load_story(STORIES / "warm-up.yaml")
+    told = tell(story)
+    result = told.runs[0].results[0]
+    pods = {one.pod for one in result.totals}
+    at, values = series(result, pods, "requests")
+    assert (at, values) == ([float(one) for one in range(30)], [200.0] * 30)
+    assert series(result, pods, "p50")[1] == [10.0] * 30
+    early = tell(story, stop=lambda: True)
+    assert early.partial
+    plot(story, early, tmp_path / "early.svg")
+    assert "interrupted: partial" in (tmp_path / "early.svg").read_text("utf-8")
+    plot(story, told, tmp_path / "once.svg")
+    plot(story, told, tmp_path / "twice.svg")
+    assert (tmp_path / "once.svg").read_bytes() == (tmp_path / "twice.svg").read_bytes()
+    with pytest.raises(ValueError, match=r"\.png or \.svg"):
+        plot(story, told, tmp_path / "a.pdf")
