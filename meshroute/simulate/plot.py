@@ -176,7 +176,7 @@ def series(result: Result, pods: set[str], what: str) -> tuple[list[float], list
 def _in_all(axes: Axes, story: Story, run: ToldRun) -> None:
     """On the right: shares of all requests, and what formulas say."""
     if len(run.results) > 1:
-        _chances(axes, run)
+        _chances(axes, story, run)
         return
     result = run.results[0]
     groups = grouped(story, [one.pod for one in result.totals])
@@ -207,24 +207,33 @@ def _in_all(axes: Axes, story: Story, run: ToldRun) -> None:
     axes.set_title("share of all requests" + ("  (│ formula)" if marked else ""), loc="left", color=_INK, fontsize=10)
 
 
-def _chances(axes: Axes, run: ToldRun) -> None:
-    """How often the busiest pod had which share, over all repeats."""
+def _chances(axes: Axes, story: Story, run: ToldRun) -> None:
+    """How often it came to which share, over all repeats: that of the last group, or of the busiest pod."""
     shares = []
+    groups = grouped(story, [one.pod for one in run.results[0].totals])
+    name, some = list(groups.items())[-1] if story.groups else ("", set[str]())
     for result in run.results:
         total = sum(one.requests for one in result.totals)
-        if total:
+        if total and some:
+            shares.append(sum(one.requests for one in result.totals if one.pod in some) / total)
+        elif total:
             shares.append(max(one.requests for one in result.totals) / total)
-    axes.hist(shares, bins=[number / 20 for number in range(21)], color=_COLOURS[0], edgecolor="white")
-    axes.set_xlim(0, 1.02)
+    # Bins around whole twentieths, so that nothing and everything have bins of their own.
+    bins = [(number - 0.5) / 20 for number in range(22)]
+    axes.hist(shares, bins=bins, color=_COLOURS[(len(groups) - 1) % len(_COLOURS) if some else 0], edgecolor="white")
+    axes.set_xlim(-0.04, 1.04)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25%", "50%", "75%", "100%"])
     axes.set_yticks([])
     for side in ("left", "right"):
         axes.spines[side].set_visible(False)
-    said = [f"share of the busiest pod, {len(run.results)} repeats"]
+    said = [f"{f'share of {name}' if some else BUSIEST}, {len(run.results)} repeats"]
     for one in run.promises:
-        if one.promised is not None and one.what == EVERYTHING:
-            said.append(f"all on one: formula {one.promised:.1%}, measured {one.measured or 0:.1%}")
-        elif one.promised is not None and one.what == BUSIEST:
+        if one.promised is None or one.measured is None:
+            continue
+        if one.what == (f"share of {name}" if some else BUSIEST):
             axes.axvline(one.promised, color=_INK, lw=2)
-            said.append(f"mean: formula {one.promised:.1%} (│), measured {one.measured or 0:.1%}")
+            said.append(f"mean: formula {one.promised:.1%} (│), measured {one.measured:.1%}")
+        elif one.what == (f"chance that {name} gets nothing" if some else EVERYTHING):
+            what = "nothing at all" if some else "all on one"
+            said.append(f"{what}: formula {one.promised:.1%}, measured {one.measured:.1%}")
     axes.set_title("\n".join(said), loc="left", color=_INK, fontsize=10)
