@@ -40,9 +40,7 @@ SCENARIOS: dict[str, Callable[[], Scenario]] = {
     "article, sidecars": lambda: scenario(simulate.Through(router(3)), 3, 10.0),
     "article, connections": lambda: scenario(Straight(PerConnectionRandom(pods(3))), 3, 10.0),
     "1,000 pods, 10,000 clients, sidecars": lambda: scenario(simulate.Through(router(1000)), 10_000, 5.0),
-    "1,000 pods, 10,000 clients, connections": lambda: scenario(
-        Straight(PerConnectionRandom(pods(1000))), 10_000, 5.0
-    ),
+    "1,000 pods, 10,000 clients, connections": lambda: scenario(Straight(PerConnectionRandom(pods(1000))), 10_000, 5.0),
 }
 
 

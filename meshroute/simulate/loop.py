@@ -3,9 +3,9 @@
 Source    docs/simulate.md; the decisions are those of `Session` and of the balancers of connections
 Inputs    a Scenario. Nothing else: no clock, no generator.
 Exactness time is whole microseconds. Events of one time come by kind (changes, ends, what was put off, arrivals), then
-          by number: of the change, of the request, of the client in the order of names. When they were put in decides
-          nothing. Every draw belongs to a client and the number of its request, or to a proxy and the number of its
-          decision, so that no draw shifts another.
+          by number: of the change, of the request, of the client in the order of the names of groups. When they were
+          put in decides nothing. Every draw belongs to a client and the number of its request, or to a proxy and the
+          number of its decision, so that no draw shifts another.
 Errors    ValueError for a saved simulation of another scenario. What traffic meets is an outcome.
 Left out  timeouts, the work that copies to mirrors make, connections between proxies and pods (whoever is chosen is
           reached), time on the way.
@@ -15,12 +15,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from fnmatch import fnmatchcase
 from heapq import heapify, heappop, heappush
 from itertools import accumulate
 from typing import Final
 
 import msgspec
+from msgspec.structs import force_setattr
 from xxhash import xxh64_intdigest
 
 from meshroute.balance.outlier import Event
@@ -29,7 +31,7 @@ from meshroute.decision import Decision, Failed, Forwarded, Redirected, Responde
 from meshroute.draws import Draws
 from meshroute.request import Request
 from meshroute.session import Session
-from meshroute.simulate.chance import draw, minus_ln, sampler, seed_of
+from meshroute.simulate.chance import Constant, draw, minus_ln, sampler, seed_of
 from meshroute.simulate.follow import begun, followed, goes_by_time
 from meshroute.simulate.live import Cell, ClientNow, Flight, Line, Live, PodNow, Saved
 from meshroute.simulate.model import (
@@ -57,6 +59,7 @@ CHANGE, END, SEND, ASK = range(4)
 MILLISECOND: Final = 1000
 REFUSED, STOPPED, UNFINISHED = "refused", "stopped", "unfinished"
 """How requests end that get no answer: nobody listens, the pod stops half-way, the simulation ends before."""
+_SAID: Final = {status: f"status {status}" for status in (200, 404, 500, 503)}
 FULL: Final = 503
 """What a pod answers whose queue is full."""
 
@@ -64,9 +67,12 @@ FULL: Final = 503
 class _Client:
     """What does not change about one client."""
 
-    __slots__ = ("first_user", "kind", "made", "most", "name", "proxy", "rank", "seed", "source_ip", "sums")
+    __slots__ = ("first_user", "kind", "made", "most", "name", "proxy", "rank", "seed", "session", "source_ip", "sums")
 
-    def __init__(self, kind: Clients, name: str, rank: int, seed: int, first_user: int) -> None:
+    def __init__(
+        self, kind: Clients, name: str, rank: int, seed: int, first_user: int, alike: dict[int, Request]
+    ) -> None:
+        """`alike` has the requests that all clients of this kind make alike, by their place in the mix."""
         self.kind: Final = kind
         self.name: Final = name
         self.rank: Final = rank
@@ -77,7 +83,21 @@ class _Client:
         self.sums: Final = tuple(accumulate(one.weight for one in kind.asks))
         digest = seed_of(0, name)
         self.source_ip: Final = f"10.{64 + digest % 64}.{digest >> 8 & 255}.{1 + (digest >> 16) % 254}"
-        self.made: Final = tuple(None if one.varies else self.request(one, 0, 0) for one in kind.asks)
+        self.made: Final = tuple(
+            None if one.varies else self._alike(number, one, alike) for number, one in enumerate(kind.asks)
+        )
+        self.session: Session | None = None
+
+    def _alike(self, number: int, ask: Asking, alike: dict[int, Request]) -> Request:
+        """The same request from another address: with 10,000 clients, most of the time goes where memory is not
+        near, and they share what is in it."""
+        if any("{client}" in text for text in (ask.url, *ask.headers.values())):
+            return self.request(ask, 0, 0)
+        if number not in alike:
+            alike[number] = self.request(ask, 0, 0)
+        one = copy(alike[number])
+        force_setattr(one, "source_ip", self.source_ip)
+        return one
 
     def request(self, ask: Asking, number: int, user: int) -> Request:
         def filled(text: str) -> str:
@@ -91,11 +111,12 @@ class _Client:
 class _Served:
     """How one pod answers, by the rules of now."""
 
-    __slots__ = ("limit", "queue", "statuses", "sums", "time")
+    __slots__ = ("always", "limit", "queue", "statuses", "sums", "time")
 
     def __init__(self, rule: Serving) -> None:
         self.limit: Final = rule.limit
         self.queue: Final = rule.queue
+        self.always: Final = rule.time.value if isinstance(rule.time, Constant) else None
         self.time: Final = sampler(rule.time)
         said = [(status, weight) for status, weight in rule.answers if weight]
         self.statuses: Final = tuple(status for status, _ in said)
@@ -115,9 +136,11 @@ class Simulation:
         firsts, count = {}, sum(one.count for one in groups)
         for one in groups:
             firsts[one.name], count = count, count + one.users
-        named = sorted(((one.name, number), name, one) for one in groups for number, name in enumerate(one.names))
+        named = [(name, one) for one in groups for name in one.names]
+        alike: dict[str, dict[int, Request]] = {one.name: {} for one in groups}
         self._clients: Final = [
-            _Client(kind, name, rank, scenario.seed, firsts[kind.name]) for rank, (_, name, kind) in enumerate(named)
+            _Client(kind, name, rank, scenario.seed, firsts[kind.name], alike[kind.name])
+            for rank, (name, kind) in enumerate(named)
         ]
         endpoints = self._endpoints()
         self._names: Final = tuple(sorted({_name(one) for one in endpoints}))
@@ -149,7 +172,7 @@ class Simulation:
             self.live.events.append((change.at, CHANGE, number, 0))
         heapify(self.live.events)
         for client in self._clients:
-            self._next_ask(client)
+            self._next_ask(client, self.live.clients[client.rank])
 
     # What can be asked
 
@@ -198,6 +221,7 @@ class Simulation:
         again._node = Ledger(before.node)
         for (name, session), (state, ordinal) in zip(sorted(again._proxies.items()), before.proxies, strict=True):
             again._proxies[name] = Session(session.router, session.seed, state, ordinal)
+        again._hand_out()
         return again
 
     # Setting up
@@ -248,6 +272,12 @@ class Simulation:
                     router = self._target.of(client.kind.name)
                     seed = seed_of(self.scenario.seed, f"proxy.{client.proxy}")
                     self._proxies[client.proxy] = Session(router, seed, begun(router, seed))
+            self._hand_out()
+
+    def _hand_out(self) -> None:
+        """Each client its proxy."""
+        for client in self._clients:
+            client.session = self._proxies.get(client.proxy)
 
     def _learn(self, target: Target | None, serving: tuple[Serving, ...] | None, rates: Mapping[str, float]) -> None:
         if target is not None:
@@ -258,6 +288,7 @@ class Simulation:
                 for name, session in self._proxies.items():
                     session.advance(self.live.now // MILLISECOND)
                     self._proxies[name] = followed(session, routers[name], session.seed)
+                self._hand_out()
         if serving is not None:
             self._serving = serving
             self._served = self._rules()
@@ -295,9 +326,9 @@ class Simulation:
 
     # Clients
 
-    def _next_ask(self, client: _Client) -> None:
+    def _next_ask(self, client: _Client, mine: ClientNow) -> None:
         """When this client asks again: nobody waits for an answer first."""
-        live, mine = self.live, self.live.clients[client.rank]
+        live = self.live
         rate = self._rates[client.kind.name]
         if not rate:
             return
@@ -326,16 +357,15 @@ class Simulation:
             user = client.first_user + draw(client.seed, number, b"user") % client.kind.users
         flown = live.flown
         live.flown = flown + 1
-        live.flights[flown] = Flight(rank, number, live.now, user)
+        live.flights[flown] = flight = Flight(rank, number, live.now, user)
         mine.made = number + 1
-        self._next_ask(client)
+        self._next_ask(client, mine)
         if client.most and mine.in_flight >= client.most:
             mine.waiting.append(flown)
         else:
-            self._admit(flown, client, mine)
+            self._admit(flown, flight, client, mine)
 
-    def _admit(self, flown: int, client: _Client, mine: ClientNow) -> None:
-        flight = self.live.flights[flown]
+    def _admit(self, flown: int, flight: Flight, client: _Client, mine: ClientNow) -> None:
         mine.in_flight += 1
         if self._straight:
             self._find_line(flown, flight, client, mine)
@@ -354,7 +384,8 @@ class Simulation:
     # Through proxies
 
     def _decide(self, flown: int, flight: Flight, client: _Client) -> None:
-        session = self._proxies[client.proxy]
+        session = client.session
+        assert session is not None
         if self._timed:
             self._advance(session)
         self._chosen(flown, flight, session.decide(self._request(client, flight)))
@@ -384,7 +415,9 @@ class Simulation:
                 said = f"proxy answered {status}"
             case _:
                 said = "left the mesh"
-                self._proxies[self._clients[flight.client].proxy].finish(decision)
+                session = self._clients[flight.client].session
+                assert session is not None
+                session.finish(decision)
         if decision.delay:
             # Nobody waits but the client, whose request ends later.
             flight.decision, flight.pod = decision, -1
@@ -405,7 +438,8 @@ class Simulation:
             self._answered_by_proxy(flown, flight, msgspec.structs.replace(held, delay=0))
         else:
             assert flight.decision is not None
-            session = self._proxies[client.proxy]
+            session = client.session
+            assert session is not None
             if self._timed:
                 self._advance(session)
             self._chosen(flown, flight, session.retry(self._request(client, flight), flight.decision))
@@ -414,7 +448,8 @@ class Simulation:
         """A try through a proxy has ended: there may be another one."""
         decision, client = flight.decision, self._clients[flight.client]
         assert decision is not None
-        session = self._proxies[client.proxy]
+        session = client.session
+        assert session is not None
         if self._timed:
             self._advance(session)
         if isinstance(what, Failure):
@@ -435,7 +470,7 @@ class Simulation:
         if isinstance(what, Failure):
             self._over(flown, flight, REFUSED if what is Failure.CONNECT_FAILED else STOPPED)
         else:
-            self._over(flown, flight, f"status {what}")
+            self._over(flown, flight, _SAID.get(what) or f"status {what}")
 
     # Straight to pods
 
@@ -528,6 +563,11 @@ class Simulation:
         """The cell of now; what was there until now is added up."""
         now, width, cells = self.live.now, self.scenario.bucket, pod.cells
         bucket = now // width
+        if len(cells) == bucket + 1:
+            cell = cells[-1]
+            cell.area += pod.present * (now - pod.since)
+            pod.since = now
+            return cell
         while len(cells) <= bucket:
             if cells:
                 ends = len(cells) * width
@@ -535,17 +575,17 @@ class Simulation:
                 pod.since = ends
             cells.append(Cell())
         cell = cells[bucket]
-        if pod.present:
-            cell.area += pod.present * (now - pod.since)
+        cell.area += pod.present * (now - pod.since)
         pod.since = now
         return cell
 
     def _count(self, number: int, flight: Flight, *, refused: bool = False) -> Cell:
         live, cell = self.live, self._cell(self.live.pods[number])
         cell.requests += 1
-        if live.met.get(flight.user, number) != number:
-            cell.moved += 1
-        live.met[flight.user] = number
+        before = live.met.get(flight.user)
+        if before != number:
+            cell.moved += before is not None
+            live.met[flight.user] = number
         if refused:
             cell.ended += 1
             cell.errors += 1
@@ -574,13 +614,14 @@ class Simulation:
     def _work(self, flown: int, flight: Flight, pod: PodNow, served: _Served) -> None:
         pod.busy += 1
         flight.works += 1
-        seed, ordinal = self._clients[flight.client].seed, flight.number.to_bytes(8, "little")
-        takes = served.time(xxh64_intdigest(ordinal + b"service", seed))
-        if len(served.statuses) == 1:
-            flight.status = served.statuses[0]
-        else:
+        takes = served.always
+        if takes is None:
+            takes = served.time(draw(self._clients[flight.client].seed, flight.number, b"service"))
+        flight.status = served.statuses[0]
+        if len(served.statuses) > 1:
             tries = len(flight.decision.tried) if flight.decision is not None else 0
-            which = xxh64_intdigest(ordinal + b"status.%d" % tries, seed) % served.sums[-1]
+            name = b"status.%d" % tries
+            which = draw(self._clients[flight.client].seed, flight.number, name) % served.sums[-1]
             flight.status = served.statuses[bisect_right(served.sums, which)]
         heappush(self.live.events, (self.live.now + takes, END, flown, flight.works))
 
@@ -636,7 +677,8 @@ class Simulation:
             rank = self._free.pop(0)
             client, mine = self._clients[rank], live.clients[rank]
             if mine.waiting:
-                self._admit(mine.waiting.pop(0), client, mine)
+                flown = mine.waiting.pop(0)
+                self._admit(flown, live.flights[flown], client, mine)
 
     # Changes
 
@@ -656,7 +698,7 @@ class Simulation:
                 mine = live.clients[client.rank]
                 mine.generation += 1
                 mine.rate_since, mine.made_since = live.now, mine.made
-                self._next_ask(client)
+                self._next_ask(client, mine)
 
     def _stop(self, place: int, pod: PodNow) -> None:
         pod.up = False

@@ -221,6 +221,7 @@ class _Story:
     def clients(self, fields: Fields, url: str) -> list[tuple[Clients, Sidecar]]:
         found = []
         names: set[str] = set()
+        proxies: dict[str, Sidecar] = {}
         for one, path in fields.items("clients"):
             own = Fields(
                 self.reader,
@@ -265,6 +266,8 @@ class _Story:
                 own.text_mapping("labels"),
                 own.text("locality", ""),
             )
+            if made.proxy and proxies.setdefault(made.proxy, view) != view:
+                own.wrong("proxy", f"clients of the proxy `{clip(made.proxy)}` run elsewhere", "one proxy, one place")
             if name and not taken:
                 found.append((made, view))
         if not fields.has("clients"):

@@ -36,17 +36,25 @@ from meshroute.simulate import (
     Straight,
     Through,
 )
+from meshroute.simulate.chance import draw, sampler, seed_of
 from meshroute.simulate.connections import of_service
 from meshroute.table import (
     Cluster,
     Endpoint,
+    Forward,
     LeastRequest,
+    Listener,
     Maglev,
     OutlierDetection,
     Policy,
     RandomChoice,
+    Retries,
     RoundRobin,
+    Route,
+    RouteMatch,
     SlowStart,
+    VirtualHost,
+    WeightedCluster,
 )
 from tests.bounds import plausible
 
@@ -471,6 +479,75 @@ def test_the_endpoints_of_a_service() -> None:
     canary = mr.load(ROOT / "docs/examples/canary").router()
     assert len(of_service(canary, "nginx-service.default.svc.cluster.local", 80)) == 4
     assert of_service(canary, "nginx-service.default.svc.cluster.local", 81) == ()
+
+
+def test_draws_have_the_names_that_are_documented() -> None:
+    """When the first requests come, and how long they take, by hand."""
+    seed = seed_of(9, "client.a")
+    step, takes = SECOND // 10, sampler(Exponential(50_000))(draw(seed, 0, b"service"))
+    phase = int(step * ((draw(seed, 0, b"phase") >> 11) / 2**53))
+    gap = sampler(Exponential(step))(draw(seed, 0, b"gap"))
+    for arrivals, comes in ((Arrivals.CONSTANT, phase), (Arrivals.POISSON, gap), (Arrivals.IN_STEP, 0)):
+        rule = Serving(time=Exponential(50_000))
+        simulation = Simulation(
+            Scenario((clients("a", 10.0, arrivals=arrivals),), straight(1), SECOND, serving=(rule,), seed=9)
+        )
+        assert simulation.run(comes).live.flown == 0
+        assert simulation.run(comes + 1).live.flown == 1
+        assert simulation.run(comes + takes).live.pods[0].present >= 1
+        cell = simulation.run(comes + takes + 1).live.pods[0].cells[0]
+        assert takes in cell.latencies
+
+
+def test_proxies_do_not_all_begin_with_the_first_pod() -> None:
+    """Each draws its start: of 90 clients that ask once, each pod has as many as chance allows."""
+    once = clients("a", 1.0, count=90, arrivals=Arrivals.IN_STEP)
+    result = run(Scenario((once,), Through(router(3)), SECOND // 2))
+    assert result.made == 90
+    for one in result.totals:
+        assert plausible(one.requests, 90, Fraction(1, 3), CHANCE)
+
+
+def test_newcomers_join_when_they_come() -> None:
+    """At the time of the change, even where a proxy has had nothing to do for long."""
+    slow = RoundRobin(SlowStart(4000))
+    simulation = Simulation(
+        Scenario(
+            (clients("a", 0.1, arrivals=Arrivals.IN_STEP),),
+            Through(router(3, slow)),
+            until=10 * SECOND,
+            changes=(Change(7 * SECOND, Through(router(4, slow))),),
+        )
+    ).run()
+    (session,) = simulation._proxies.values()
+    assert session.state.joined == {"web": {"10.8.0.3:80": 7000}}
+
+
+def test_a_request_that_is_tried_again_elsewhere_ends_there() -> None:
+    """Its pod stops half-way; the end that it would have had there is none."""
+    again = Retries(on=("reset",), attempts=1)
+    web = Cluster(WEB, RoundRobin(), pods(2))
+    route = Route(RouteMatch(), Forward((WeightedCluster(WEB, 1),), retries=again))
+    host = VirtualHost("web", ("*",), (route,))
+    through = Through(mr.Router(mr.RoutingTable((Listener(80, (host,)),), (web,))))
+    simulation = Simulation(
+        Scenario(
+            (clients("a", 0.1, arrivals=Arrivals.IN_STEP),),
+            through,
+            until=3 * SECOND,
+            serving=(Serving(time=Constant(SECOND)),),
+        )
+    ).run(1)
+    (flight,) = simulation.live.flights.values()
+    first = flight.pod
+    other = msgspec.structs.replace(simulation.scenario, changes=(Change(SECOND // 2, stop=(f"web-{first}",)),))
+    result = run(other)
+    assert result.outcomes == {"status 200": 1}
+    stopped, served = result.total(f"default/web-{first}"), result.total(f"default/web-{1 - first}")
+    assert (stopped.requests, stopped.errors, stopped.p50) == (1, 1, SECOND // 2)
+    assert (served.requests, served.errors) == (1, 0)
+    assert served.p50 is not None
+    assert served.p50 >= 3 * SECOND // 2
 
 
 # Misuse

@@ -219,6 +219,10 @@ def test_runs_say_what_differs() -> None:
                 ("field-value", 8, 4, "runs[1].name", "two runs are called `x`"),
             ],
         ),
+        (
+            TOP + "clients:\n- {name: a, rate: 1, proxy: p}\n- {name: b, rate: 1, proxy: p, namespace: shop}\n",
+            [("field-value", 6, 22, "clients[1].proxy", "clients of the proxy `p` run elsewhere")],
+        ),
         (ALL + "changes:\n- {at: 1s}\n", [("field-value", 7, 3, "changes[0]", "nothing changes here")]),
         (
             ALL + "changes:\n- {at: 1s, stop: web-0}\n",
