@@ -49,6 +49,8 @@ MEASURES: Final = ("shares", "imbalance", "evenness", "idle", "moved", "load")
 PLOTS: Final = ("requests", "concurrency", "p50", "p90", "p99", "errors", "moved")
 MOST_REQUESTS: Final = 100_000_000
 """Of one story, all its runs and repeats together: some twenty minutes."""
+MOST_AT_ONCE: Final = 20_000_000
+"""Of one run: what it remembers of each request, until percentiles are known, fits a gigabyte."""
 _OF_STORY: Final = ("title", "runs", "repeats", "groups", "plot", "shows")
 _OF_RUN: Final = ("manifests", "service", "port", "via", "duration", "bucket", "seed", "clients", "pods", "changes")
 _NOT_HERE: Final = Endpoint("0.0.0.0", 1)
@@ -206,7 +208,11 @@ class _Story:
             if change.target is not None:
                 later |= _everybody(change.target, full)
         self.patterns(fields, later)
-        self.expected += _expected([one for one, _ in clients], changes, until)
+        expected = _expected([one for one, _ in clients], changes, until)
+        self.expected += expected
+        if expected > MOST_AT_ONCE:
+            said = f"this is more than one run remembers: some {expected:,.0f} requests, at most {MOST_AT_ONCE:,}"
+            fields.wrong("duration", said, "make it shorter, or its rates lower, or repeat a shorter one")
         try:
             scenario = Scenario(
                 tuple(one for one, _ in clients), target, until, serving or (Serving(),), changes, bucket, seed, (full,)

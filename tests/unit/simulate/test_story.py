@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -34,6 +36,7 @@ from tests.bounds import plausible
 
 ROOT = Path(__file__).parents[3]
 STORIES = ROOT / "docs/examples/stories"
+IDLE = "chance that some pod is idle"
 BESIDE = str(STORIES / "inline.yaml")
 TOP = "manifests: [article/three.yaml]\nservice: nginx-service\nduration: 2s\n"
 ALL = TOP + "clients:\n- {name: a, rate: 10}\n"
@@ -179,7 +182,14 @@ def test_runs_say_what_differs() -> None:
                     1,
                     "duration",
                     "this story does not end: some 72,000,000,000 requests, at most 100,000,000",
-                )
+                ),
+                (
+                    "field-value",
+                    3,
+                    1,
+                    "duration",
+                    "this is more than one run remembers: some 72,000,000,000 requests, at most 20,000,000",
+                ),
             ],
         ),
         (TOP, [("field-missing", 1, 1, "", "`clients` is missing")]),
@@ -274,9 +284,47 @@ def test_the_article_s_claims_about_load() -> None:
     connections, sidecar = (one.results[0].totals for one in told.runs)
     assert sorted(one.requests for one in connections)[:2] == [0, 0]
     assert max(one.requests for one in sidecar) - min(one.requests for one in sidecar) <= 1
-    promised, measured = of("keep-alive", "chance that one pod gets everything")
-    assert promised == 1 / 9
-    assert 0 < measured < 0.5
+
+
+def test_chances_are_those_of_the_formulas() -> None:
+    """As often as the exact chance allows, one time in 10^9 it would not: the lottery of connections that live."""
+    told = tell(short_story("keep-alive")).runs[0]
+    lines = {one.what: one for one in told.promises}
+    for what, chance in (("chance that one pod gets everything", Fraction(1, 9)), (IDLE, Fraction(7, 9))):
+        assert lines[what].promised == float(chance)
+        measured = lines[what].measured
+        assert measured is not None
+        assert plausible(round(measured * 40), 40, chance, Fraction(1, 10**9))
+    (told_again,) = tell(short_story("canary-chances")).runs
+    lines = {one.what: one for one in told_again.promises}
+    assert lines["chance that v2 gets nothing"].promised == (3 / 4) ** 5
+    none = lines["chance that v2 gets nothing"].measured
+    assert none is not None
+    assert plausible(round(none * 40), 40, Fraction(3, 4) ** 5, Fraction(1, 10**9))
+    # Whatever the repeats: each of these connections went to one pod of four.
+    went = [one for result in told_again.results for one in result.totals]
+    assert sum(one.moved for one in went) == 0
+
+
+def test_a_long_run_shows_a_bar_on_a_terminal_only() -> None:
+    """Standard error is a terminal here; standard output is none, and has nothing of it."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "meshroute", "simulate", str(STORIES / "keep-alive.yaml"), "--repeats", "20"]
+    environment = {**os.environ, "TERM": "xterm", "PYTHONPATH": str(ROOT)}
+    going = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environment)
+    os.close(theirs)
+    seen = b""
+    try:
+        while piece := os.read(ours, 4096):
+            seen += piece
+    except OSError:  # how Linux says that nobody has the other end any more
+        pass
+    out, _ = going.communicate(timeout=60)
+    os.close(ours)
+    assert going.returncode == 0
+    assert b"simulating" in seen
+    assert b"100%" in seen
+    assert b"simulating" not in out
 
 
 def test_the_other_stories_show_what_they_are_told_for() -> None:
