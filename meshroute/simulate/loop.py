@@ -714,7 +714,8 @@ class Simulation:
 
 
 def fits_pod(name: str, pattern: str) -> bool:
-    """Whether a pattern is about a pod: of its name, or of `namespace/name` where it has a stroke.
+    """Whether a pattern (`*`, `?`, `[ab]`, `[!a]`) is about a pod: of its name, or of `namespace/name` where it has a
+    stroke.
 
     >>> fits_pod("default/web-1", "web-*"), fits_pod("default/web-1", "shop/web-*")
     (True, False)

@@ -189,7 +189,9 @@ def _in_all(axes: Axes, story: Story, run: ToldRun) -> None:
     colours = [_COLOURS[number % len(_COLOURS)] for number in range(len(names))]
     axes.barh(range(len(names)), shares, color=colours, height=0.62)
     promised = {
-        one.what.removeprefix("share of "): one.promised for one in run.promises if one.what.startswith("share of ")
+        name: one.promised
+        for one in run.promises
+        if one.what.startswith("share of ") and (name := one.what.removeprefix("share of ")) in groups
     }
     marked = False
     for number, (name, share) in enumerate(zip(names, shares, strict=True)):

@@ -21,7 +21,7 @@ from meshroute.request import Request
 from meshroute.simulate import imbalance
 from meshroute.simulate.chance import mean
 from meshroute.simulate.loop import fits_pod
-from meshroute.simulate.model import SECOND, Scenario, Straight, Through, exactly
+from meshroute.simulate.model import SECOND, Scenario, Straight, Target, Through, exactly
 from meshroute.simulate.story import Run, Story
 from meshroute.simulate.tally import Result
 from meshroute.table import LeastRequest
@@ -112,11 +112,17 @@ class _Shares(msgspec.Struct, frozen=True):
 
 
 def _promised_shares(run: Run) -> _Shares:
-    scenario, target = run.scenario, run.scenario.target
+    scenario = run.scenario
     if any(one.target is not None or one.rates for one in scenario.changes):
         return _Shares("changes while it runs")
+    return _shares_through(scenario, scenario.target)
+
+
+def _shares_through(scenario: Scenario, target: Target) -> _Shares:
+    """Shares in the long run, by this target, at the rates of the start."""
     if isinstance(target, Straight):
-        return _Shares("1/m for each of m pods", dict.fromkeys(run.pods, Fraction(1, len(run.pods))))
+        pods = [one.workload or one.key for one in target.balancer.endpoints]
+        return _Shares("1/m for each of m pods", {one: Fraction(1, len(pods)) for one in pods})
     by_pod: dict[str, Fraction] = {}
     together = set()
     whole = sum(_each(scenario), Fraction(0))
@@ -137,6 +143,38 @@ def _promised_shares(run: Run) -> _Shares:
                 if shares.by_cluster.get(cluster.name) and isinstance(cluster.policy, LeastRequest):
                     together.add(frozenset(one.workload or one.key for one in cluster.endpoints))
     return _Shares("meshroute shares --long-run", by_pod, frozenset(together))
+
+
+def _phases(story: Story, run: Run, results: Sequence[Result]) -> list[Promise]:
+    """Shares between one change of tables and the next. Rows that a change divides belong to neither side."""
+    scenario, target = run.scenario, run.scenario.target
+    steps = [(0, target)]
+    for change in scenario.changes:
+        if change.target is not None:
+            steps.append((change.at, change.target))
+    ends = [at for at, _ in steps[1:]] + [scenario.until]
+    groups, found = grouped(story, _seen(results)), []
+    rates = any(one.rates for one in scenario.changes)
+    for (begin, table), end in zip(steps, ends, strict=True):
+        promised = _shares_through(scenario, table)
+        for name, pods in groups.items():
+            got = sum(_sent(one, begin, end, pods) for one in results[:1])
+            made = sum(_sent(one, begin, end, None) for one in results[:1])
+            kept = isinstance(target, Straight) or rates  # connections outlive tables, and rates move what is mixed
+            what = f"share of {name} from {begin / SECOND:g} s to {end / SECOND:g} s"
+            found.append(
+                Promise(what, promised.formula, None if kept else promised.of(pods), got / made if made else None)
+            )
+    return found
+
+
+def _sent(result: Result, begin: int, end: int, pods: Collection[str] | None) -> int:
+    columns = result.columns
+    return sum(
+        requests
+        for pod, start, requests in zip(columns.pod, columns.start, columns.requests, strict=True)
+        if begin <= start and start + result.bucket <= end and (pods is None or pod in pods)
+    )
 
 
 # Connections that live for ever
@@ -272,6 +310,7 @@ def _time_of(run: Run, pod: str, pods: Sequence[str]) -> float:
 _Measure = Callable[[Story, Run, Sequence[Result]], list[Promise]]
 _MEASURES: Final[Mapping[str, _Measure]] = {
     "shares": _shares,
+    "phases": _phases,
     "imbalance": _imbalance,
     "evenness": _evenness,
     "idle": _idle,

@@ -44,7 +44,7 @@ from meshroute.simulate.reading import Fields, Reader, checked_rate, span
 from meshroute.table import Endpoint, Health, TableError
 
 CONNECTIONS, PROXIES = "connections", "proxies"
-MEASURES: Final = ("shares", "imbalance", "evenness", "idle", "moved", "load")
+MEASURES: Final = ("shares", "phases", "imbalance", "evenness", "idle", "moved", "load")
 """What a story can put beside a formula; see `meshroute.simulate.promises`."""
 PLOTS: Final = ("requests", "concurrency", "p50", "p90", "p99", "errors", "moved")
 MOST_REQUESTS: Final = 100_000_000
@@ -58,13 +58,14 @@ _NOT_HERE: Final = Endpoint("0.0.0.0", 1)
 
 class Run(msgspec.Struct, frozen=True):
     """One variant of a story: its name, and what is simulated. `service` is the full name of what clients ask for,
-    `pods` who was there at the start, in the order of the table."""
+    `pods` who is there at the start, and `ever` who is there at any time, by name."""
 
     name: str
     scenario: Scenario
     service: str
     port: int
     pods: tuple[str, ...]
+    ever: tuple[str, ...]
 
 
 class Story(msgspec.Struct, frozen=True):
@@ -166,10 +167,10 @@ class _Story:
                 "make it shorter, or its rates lower, or repeat it less",
             )
         whole = [one for one in runs if one is not None]
-        everybody = {pod for one in whole for pod in one.pods}
+        everybody = {pod for one in whole for pod in one.ever}
         for name, pattern in groups.items():
             if whole and not any(fits_pod(pod, pattern) for pod in everybody):
-                self.reader.remark(Code.FIELD_VALUE, f"no pod fits `{clip(pattern)}` at the start", ("groups", name))
+                self.reader.remark(Code.FIELD_VALUE, f"no pod fits `{clip(pattern)}`", ("groups", name))
         if len(whole) < len(runs):
             return None
         return Story(title, tuple(whole), repeats, groups, plot, tuple(shows))
@@ -220,7 +221,7 @@ class _Story:
         except ValueError as error:
             fields.wrong("clients", str(error))
             return None
-        return Run(name, scenario, full, port, pods)
+        return Run(name, scenario, full, port, pods, tuple(sorted(later)))
 
     # Who asks
 

@@ -286,6 +286,35 @@ def test_the_article_s_claims_about_load() -> None:
     assert max(one.requests for one in sidecar) - min(one.requests for one in sidecar) <= 1
 
 
+def test_phases_stand_beside_the_weights_of_their_time() -> None:
+    """Of a rollout: what each step promises, and what chance allows of it."""
+    (told,) = tell(short_story("rollout")).runs
+    new = [one for one in told.promises if one.what.startswith("share of v2 from")]
+    assert [one.what for one in new] == [f"share of v2 from {at} s to {at + 10} s" for at in range(0, 60, 10)]
+    assert [round(one.promised or 0, 12) for one in new] == [0.01, 0.05, 0.25, 0.5, 1.0, 0.0]
+    assert [one.measured for one in new[4:]] == [1.0, 0.0]
+
+
+def test_a_group_of_nobody_is_a_warning() -> None:
+    """A picture with a line for nothing; a group of pods that come later is none."""
+    text = ALL + "groups: {old: nginx-r54pj7q6c-4rzhg, new: nginx-r54pj7q6c-br7jr, none: web-*}\n"
+    text += "changes:\n- {at: 1s, manifests: [article/four.yaml]}\n"
+    said = [(one.severity, one.at.path, one.message) for one in read_story(text, BESIDE).diagnostics]
+    assert said == [("warning", "groups.none", "no pod fits `web-*`")]
+
+
+def test_a_change_within_a_bucket_belongs_to_neither_side() -> None:
+    """Three seconds with a change at 1.5: the second one is left out; and connections outlive what tables say."""
+    text = ALL.replace("2s", "3s") + "shows: [phases]\ngroups: {all: nginx-*}\n"
+    text += "changes:\n- {at: 1500ms, manifests: [article/four.yaml]}\n"
+    for via, promised in (("proxies", 1.0), ("connections", None)):
+        (told,) = tell(read_story(text + f"via: {via}\n", BESIDE)).runs
+        assert [(one.what, one.promised, one.measured) for one in told.promises] == [
+            ("share of all from 0 s to 1.5 s", promised, 1.0),
+            ("share of all from 1.5 s to 3 s", promised, 1.0),
+        ]
+
+
 def test_chances_are_those_of_the_formulas() -> None:
     """As often as the exact chance allows, one time in 10^9 it would not: the lottery of connections that live."""
     told = tell(short_story("keep-alive")).runs[0]
