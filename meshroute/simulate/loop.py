@@ -17,6 +17,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from fnmatch import fnmatchcase
+from fractions import Fraction
 from heapq import heapify, heappop, heappush
 from itertools import accumulate
 from typing import Final
@@ -129,6 +130,7 @@ class Simulation:
     def __init__(self, scenario: Scenario) -> None:
         """Raises RequestError for requests that no client can send."""
         self.scenario: Final = scenario
+        self._until: Final = scenario.until
         self._changes: Final = sorted(scenario.changes, key=lambda one: one.at)
         self._target: Target = scenario.target
         self._rates = {one.name: one.rate for one in scenario.clients}
@@ -335,7 +337,8 @@ class Simulation:
         number, kind = mine.made, client.kind.arrivals
         if kind is Arrivals.POISSON:
             drawn = xxh64_intdigest(number.to_bytes(8, "little") + b"gap", client.seed)
-            at = live.now + int(minus_ln(drawn) * SECOND / rate + 0.5)
+            gap = minus_ln(drawn) * SECOND / rate
+            at = live.now + int(gap + 0.5) if gap < self._until else self._until
         else:
             # From the start of the rate, so that nothing is lost to rounding.
             step, since = SECOND / exactly(rate), number - mine.made_since
@@ -344,7 +347,8 @@ class Simulation:
             else:
                 at = mine.rate_since + int(step * (since + _share(draw(client.seed, mine.generation, b"phase"))))
             at = max(at, live.now)
-        heappush(live.events, (at, ASK, client.rank, mine.generation))
+        if at < self._until:  # what comes later happens to nobody
+            heappush(live.events, (at, ASK, client.rank, mine.generation))
 
     def _ask(self, rank: int, generation: int) -> None:
         client, live = self._clients[rank], self.live
@@ -623,7 +627,9 @@ class Simulation:
             name = b"status.%d" % tries
             which = draw(self._clients[flight.client].seed, flight.number, name) % served.sums[-1]
             flight.status = served.statuses[bisect_right(served.sums, which)]
-        heappush(self.live.events, (self.live.now + takes, END, flown, flight.works))
+        at = self.live.now + takes
+        if at < self._until:  # else it is unfinished at the end
+            heappush(self.live.events, (at, END, flown, flight.works))
 
     def _end(self, flown: int, works: int) -> None:
         flight = self.live.flights.get(flown)
@@ -727,5 +733,5 @@ def _name(endpoint: Endpoint) -> str:
     return endpoint.workload or endpoint.key
 
 
-def _share(drawn: int) -> float:
-    return (drawn >> 11) / 2**53
+def _share(drawn: int) -> Fraction:
+    return Fraction(drawn >> 11, 2**53)

@@ -61,6 +61,7 @@ from tests.bounds import plausible
 ROOT = Path(__file__).parents[3]
 WEB = ClusterName("web")
 ASK = (Asking("http://web/"),)
+LONGEST = simulate.Lognormal(2**62, 10.0)
 CHANCE = Fraction(1, 10**9)
 POLICIES: tuple[Policy, ...] = (RoundRobin(), LeastRequest(), RandomChoice(), Maglev(251))
 
@@ -444,6 +445,17 @@ def test_warm_up_spares_who_has_just_come() -> None:
     assert 99 <= new[18] <= 101
 
 
+def test_what_takes_for_ever_is_unfinished() -> None:
+    """Rates that nobody lives to see, and answers that take longer than numbers are long: saved and taken up all the
+    same."""
+    for arrivals in Arrivals:
+        rare = clients("a", 5e-324, arrivals=arrivals)
+        scenario = Scenario((rare, clients("b", 9.0)), straight(1), SECOND, serving=(Serving(time=LONGEST),))
+        simulation = Simulation(scenario).run()
+        assert simulation.result().outcomes == {"unfinished": simulation.result().made}
+        assert Simulation.resume(scenario, simulation.snapshot()).result() == simulation.result()
+
+
 def test_rates_change_when_they_are_told_to() -> None:
     """From ten a second to none to fifty."""
     steps = clients("a", 10.0, arrivals=Arrivals.IN_STEP)
@@ -485,7 +497,7 @@ def test_draws_have_the_names_that_are_documented() -> None:
     """When the first requests come, and how long they take, by hand."""
     seed = seed_of(9, "client.a")
     step, takes = SECOND // 10, sampler(Exponential(50_000))(draw(seed, 0, b"service"))
-    phase = int(step * ((draw(seed, 0, b"phase") >> 11) / 2**53))
+    phase = step * (draw(seed, 0, b"phase") >> 11) // 2**53
     gap = sampler(Exponential(step))(draw(seed, 0, b"gap"))
     for arrivals, comes in ((Arrivals.CONSTANT, phase), (Arrivals.POISSON, gap), (Arrivals.IN_STEP, 0)):
         rule = Serving(time=Exponential(50_000))

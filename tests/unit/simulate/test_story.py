@@ -11,9 +11,13 @@ import sys
 import time
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import meshroute as mr
@@ -26,6 +30,7 @@ from meshroute.simulate import (
     Exponential,
     KeepAlive,
     Lognormal,
+    Simulation,
     Straight,
     Through,
 )
@@ -42,17 +47,7 @@ TOP = "manifests: [article/three.yaml]\nservice: nginx-service\nduration: 2s\n"
 ALL = TOP + "clients:\n- {name: a, rate: 10}\n"
 
 
-def wrong(text: str) -> list[tuple[str, int, int, str, str]]:
-    """What is said: code, line, column, field path, message."""
-    with pytest.raises(mr.ManifestError) as caught:
-        read_story(text, BESIDE)
-    return [(one.code, one.at.line, one.at.column, one.at.path, one.message) for one in caught.value.diagnostics]
-
-
-def test_every_field_is_read() -> None:
-    """One story with all of them."""
-    story = read_story(
-        """
+EVERYTHING = """
 title: Everything
 manifests: [article/three.yaml]
 service: nginx-service
@@ -84,9 +79,19 @@ changes:
 - {at: 10s, manifests: [article/four.yaml], rates: {a: 2}}
 - {at: 20s, stop: [nginx-*]}
 - {at: 20s, start: "*", pods: []}
-""",
-        BESIDE,
-    )
+"""
+
+
+def wrong(text: str) -> list[tuple[str, int, int, str, str]]:
+    """What is said: code, line, column, field path, message."""
+    with pytest.raises(mr.ManifestError) as caught:
+        read_story(text, BESIDE)
+    return [(one.code, one.at.line, one.at.column, one.at.path, one.message) for one in caught.value.diagnostics]
+
+
+def test_every_field_is_read() -> None:
+    """One story with all of them."""
+    story = read_story(EVERYTHING, BESIDE)
     (run,) = story.runs
     scenario = run.scenario
     assert (story.title, story.repeats, story.plot, story.shows) == ("Everything", 3, "p99", ("shares", "imbalance"))
@@ -124,6 +129,40 @@ changes:
     assert scenario.changes[0].rates == {"a": 2.0}
     _, stop, start = scenario.changes
     assert (stop.stop, start.start, start.serving) == (("nginx-*",), ("*",), ())
+
+
+NUMBERS = [-1, 0, 1.5, 10**30, float("nan"), float("inf"), 5e-324, 1e308]
+TEXTS = ["", "x", "-5s", "1ns", "9000000h", "*", "\x00", "é" * 200]
+JUNK: st.SearchStrategy[object] = st.sampled_from(
+    [None, True, *NUMBERS, *TEXTS, [], {}, [None], [[]], {"x": 1}, {"at": "1s"}, ["*"]]
+)
+
+
+def places(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """The paths of all values."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(one for key, below in inside for one in places(below, (*path, key)))]
+
+
+@settings(max_examples=150)
+@given(st.data())
+def test_whatever_is_written_there_is_told_or_simulated(data: st.DataObject) -> None:
+    """One or two values of a story replaced by anything: nothing but diagnostics comes of it, or a run that ends."""
+    story = yaml.safe_load(EVERYTHING)
+    for _ in range(data.draw(st.integers(1, 2))):
+        *above, last = data.draw(st.sampled_from(places(story)[1:]))
+        inside: Any = story
+        for step in above:
+            inside = inside[step]
+        inside[last] = data.draw(JUNK)
+    try:
+        read = read_story(json.dumps(story), BESIDE)
+    except mr.ManifestError:
+        return  # every other exception is a failure
+    for one in read.runs:
+        # A while is enough: what would raise does so early, or where it is saved.
+        simulation = Simulation(one.scenario).run(12 * SECOND, stop=iter([False] * 20 + [True] * 10**6).__next__)
+        Simulation.resume(one.scenario, simulation.snapshot())
 
 
 def test_runs_say_what_differs() -> None:
