@@ -133,9 +133,8 @@ def test_every_field_is_read() -> None:
 
 NUMBERS = [-1, 0, 1.5, 10**30, float("nan"), float("inf"), 5e-324, 1e308]
 TEXTS = ["", "x", "-5s", "1ns", "9000000h", "*", "\x00", "é" * 200]
-JUNK: st.SearchStrategy[object] = st.sampled_from(
-    [None, True, *NUMBERS, *TEXTS, [], {}, [None], [[]], {"x": 1}, {"at": "1s"}, ["*"]]
-)
+OTHERS: list[object] = [None, True, [], {}, [None], [[]], {"x": 1}, {"at": "1s"}, ["*"]]
+JUNK = st.sampled_from([*NUMBERS, *TEXTS, *OTHERS])
 
 
 def places(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
@@ -446,6 +445,22 @@ def test_the_command_prints_tables_json_csv_and_pictures(tmp_path: Path) -> None
     assert sum(answer["runs"][0]["result"]["outcomes"].values()) == answer["runs"][0]["result"]["made"] == 6000
     assert run("simulate", story, "--json")[1] == out
     assert run("simulate", story, "--json", "--seed", "9")[1] != out
+
+
+def test_repeats_follow_each_other_s_seeds() -> None:
+    """Three repeats from seed 5 are the seeds 5, 6 and 7; the first keeps its buckets, and all are counted."""
+    story = str(STORIES / "keep-alive.yaml")
+    code, out, _ = run("simulate", story, "--repeats", "3", "--seed", "5", "--json")
+    runs = json.loads(out)["runs"]
+    assert (code, [one["repeats"] for one in runs]) == (0, [3, 3])
+    alone = [json.loads(run("simulate", story, "--repeats", "1", "--seed", str(5 + n), "--json")[1]) for n in range(3)]
+    assert runs[0]["result"] == alone[0]["runs"][0]["result"]
+    name = "share of the busiest pod"
+    each = [one["measured"] for told in alone for one in told["runs"][0]["promises"] if one["what"] == name]
+    (mean,) = [one["measured"] for one in runs[0]["promises"] if one["what"] == name]
+    assert mean == sum(each) / 3
+    code, out, _ = run("simulate", story, "--repeats", "3")
+    assert "30 s, the first of 3 repeats" in out
 
 
 def test_the_command_refuses(tmp_path: Path) -> None:
