@@ -106,7 +106,7 @@ class ServiceProxy:
     `aliases` are the names that led here.
     """
 
-    __slots__ = ("aliases", "front", "inside", "kube_proxy", "node", "nodes", "zone")
+    __slots__ = ("_lists", "aliases", "front", "inside", "kube_proxy", "node", "nodes", "zone")
 
     def __init__(
         self,
@@ -125,6 +125,8 @@ class ServiceProxy:
         self.inside: Final = inside
         self.nodes: Final = nodes
         self.aliases: Final = aliases
+        # What is chosen among depends on where a connection goes, and of whose it is on one thing: made once for each.
+        self._lists: Final[dict[tuple[object, ...], tuple[Choosing | Failed, BackendsNarrowed]]] = {}
 
     def connect(
         self, connection: Connection, state: State = _FRESH, draws: Drawn = _FIRST, *, explain: bool = False
@@ -216,7 +218,7 @@ class ServiceProxy:
                 for address, number, kind in self._answered(port):
                     way = Way(port, address, number, family, kind)
                     if not address or family_of(address) == family:
-                        backends = self._narrowed(way, Connection(number, protocol=port.protocol), got)[0]
+                        backends = self._narrowed(way, False, got)[0]
                         choosing = self._choosing(way, backends, "")
                         yield choosing.source, tuple(one.key for one in choosing.servers)
 
@@ -349,23 +351,36 @@ class ServiceProxy:
             if tell is not None:
                 tell.append(BackendsNarrowed(0, 0, f"{connection.source_ip} is in none of the source ranges"))
             return DROPPED
-        got = self.usable(way.port, way.family)
-        backends, because = self._narrowed(way, connection, got)
+        inside = bool(connection.source_ip) and connection.source_ip in self.inside
+        address = way.address if self.kube_proxy.mode == "ipvs" else ""
+        asked = (way.port.number, way.port.protocol, address, way.number, way.family, way.kind, inside)
+        known = self._lists.get(asked)
+        if known is None:
+            known = self._lists[asked] = self._list(way, inside)
+        choosing, narrowed = known
         if tell is not None:
-            tell.append(BackendsNarrowed(len(way.port.backends.get(way.family, ())), len(backends), because))
+            tell.append(narrowed)
+        return choosing
+
+    def _list(self, way: Way, inside: bool) -> tuple[Choosing | Failed, BackendsNarrowed]:
+        """The same for every client of a way, inside the cluster or not; and how to tell it."""
+        got = self.usable(way.port, way.family)
+        backends, because = self._narrowed(way, inside, got)
+        narrowed = BackendsNarrowed(len(way.port.backends.get(way.family, ())), len(backends), because)
         choosing = self._choosing(way, backends, because)
         if backends or choosing.servers:
-            return choosing
-        return DROPPED if got.anywhere and self.kube_proxy.mode in ("iptables", "nftables") else REJECTED
+            return choosing, narrowed
+        dropped = got.anywhere and self.kube_proxy.mode in ("iptables", "nftables")
+        return DROPPED if dropped else REJECTED, narrowed
 
-    def _narrowed(self, way: Way, connection: Connection, got: Usable) -> tuple[tuple[Backend, ...], str]:
+    def _narrowed(self, way: Way, inside: bool, got: Usable) -> tuple[tuple[Backend, ...], str]:
         """The list that the address uses, and why."""
         front, mode = self.front, self.kube_proxy.mode
         if mode == "userspace":
             ready = tuple(one for one in way.port.backends.get(way.family, ()) if one.ready)
             return ready, "all that are ready: userspace knows no policies"
         local = front.external_local if way.external else front.internal_local
-        if local and way.external and mode != "ipvs" and connection.source_ip in self.inside and connection.source_ip:
+        if local and way.external and mode != "ipvs" and inside:
             return got.cluster or (), "the policy is Local, and the client is inside the cluster: those of the cluster"
         if local and mode == "ipvs" and not got.local and got.cluster:
             return got.cluster, "the policy is Local, none is here, and IPVS then takes those of the cluster"

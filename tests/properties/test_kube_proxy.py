@@ -971,7 +971,8 @@ class TestKproxy24Shares:
         self, setting: KubeProxy, backends: tuple[Backend, ...], sticky: bool, horizon: Any, policy: dict[str, Any]
     ) -> None:
         """By pod, endpoint, cluster and outcome; a mode that draws nothing gives what it decides."""
-        asked = proxy(backends, setting, "n1", affinity=5 if sticky else None, **policy)
+        known: dict[str, Any] = {"addresses": ("10.96.0.1",), "affinity": 5 if sticky else None}
+        asked = proxy(backends, setting, "n1", **known, **policy)
         got = asked.shares(client(), horizon=horizon)
         for kind in (got.pods, got.by_endpoint, got.by_cluster, got.by_outcome, got.by_subset, got.by_rule):
             assert sum(kind.values()) == 1
