@@ -249,7 +249,7 @@ class ServiceProxy:
             return self._told(connection, told, draws, tell)
         way = self._way(connection)
         if way is None:
-            return Connected(UNMATCHED, connection)
+            return Connected(self._left(connection), connection)
         if tell is not None:
             tell.append(AddressMatched(self.front.name, way.address, way.number, way.kind))
         choosing = self._allowed(connection, way, tell)
@@ -337,6 +337,12 @@ class ServiceProxy:
         if port is None or (address and self.nodes and address not in self.nodes):
             return None
         return Way(port, address, number, family, "node port")
+
+    def _left(self, connection: Connection) -> Failed:
+        """What becomes of a connection that is for no port: nftables alone rejects what comes to its cluster IPs."""
+        address = connection.destination_ip
+        rejects = self.kube_proxy.mode == "nftables" and (not address or address in self.front.addresses)
+        return REJECTED if rejects else UNMATCHED
 
     def _family(self, connection: Connection) -> Family:
         """The family of a client that says no address: its own if the service has it, else what the service prefers."""
