@@ -17,7 +17,7 @@ Errors    ValueError for scenarios that cannot be.
 """
 
 from meshroute.simulate.chance import Constant, Distribution, Empirical, Exponential, Lognormal
-from meshroute.simulate.connections import ConnectionBalancer, PerConnectionRandom, of_service
+from meshroute.simulate.connections import ByKubeProxy, ConnectionBalancer, PerConnectionRandom, of_service
 from meshroute.simulate.loop import Simulation, fits_pod
 from meshroute.simulate.model import (
     SECOND,
@@ -38,6 +38,7 @@ __all__ = [
     "SECOND",
     "Arrivals",
     "Asking",
+    "ByKubeProxy",
     "Change",
     "Clients",
     "Columns",

@@ -2,7 +2,8 @@
 
 Source    kubernetes/kubernetes: pkg/proxy, where the first packet of a connection chooses; docs/simulate.md
 Inputs    a connection, what was before, the draws of this connection, and the time.
-Exactness `PerConnectionRandom` takes a draw modulo the number of endpoints, and nothing else.
+Exactness `PerConnectionRandom` takes a draw modulo the number of endpoints, and nothing else; `ByKubeProxy` is
+          `mesh.service(...).connect`.
 Errors    none. Without endpoints a connection is refused, which is an outcome.
 """
 
@@ -11,12 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
+from msgspec.structs import replace
+
 from meshroute.connection import Connected, Connection
 from meshroute.decision import FORWARDED, Failed
 from meshroute.draws import PRIORITY, Drawn
 from meshroute.names import ClusterName
 from meshroute.router import Router
-from meshroute.state import RequestStarted, State
+from meshroute.service_proxy import ServiceProxy
+from meshroute.state import Effect, RequestStarted, State
 from meshroute.table import Endpoint
 
 NO_ENDPOINTS: Final = Failed(0, "-", "no_endpoints")
@@ -32,6 +36,9 @@ class ConnectionBalancer(Protocol):
 
     def connect(self, client: Connection, state: State, draws: Drawn, now: int) -> Connected:
         """Where this connection goes, `now` milliseconds from the start."""
+
+    def synced(self, before: ConnectionBalancer, state: State) -> Sequence[Effect]:
+        """The effects of taking the place of another balancer."""
 
 
 class PerConnectionRandom:
@@ -49,6 +56,31 @@ class PerConnectionRandom:
         return Connected(
             FORWARDED, client, cluster=self.name, endpoint=self.endpoints[number], effects=self._begins[number]
         )
+
+    def synced(self, before: ConnectionBalancer, state: State) -> Sequence[Effect]:
+        return ()
+
+
+class ByKubeProxy:
+    """Each connection to whom kube-proxy of one node chooses for a port of a Service (`mesh.service`)."""
+
+    def __init__(self, service: ServiceProxy, port: int) -> None:
+        """Raises ValueError for a port that the Service does not have."""
+        found = next((one for one in service.front.ports if one.number == port and one.protocol == "TCP"), None)
+        if found is None:
+            raise ValueError(f"`{service.front.name}` has no port {port}")
+        self.service: Final = service
+        self.port: Final = port
+        backends = (one for family in service.front.families for one in found.backends.get(family, ()))
+        self.endpoints: Final = tuple(dict.fromkeys(one.endpoint for one in backends))
+
+    def connect(self, client: Connection, state: State, draws: Drawn, now: int) -> Connected:
+        """As the node has it; the state knows the time."""
+        return self.service.connect(replace(client, port=self.port), state, draws)
+
+    def synced(self, before: ConnectionBalancer, state: State) -> Sequence[Effect]:
+        """What the node forgets when its endpoints change. Of another kind of balancer it knows nothing."""
+        return self.service.synced(before.service, state) if isinstance(before, ByKubeProxy) else ()
 
 
 def of_service(router: Router, service: str, port: int) -> tuple[Endpoint, ...]:

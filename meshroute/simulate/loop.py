@@ -49,7 +49,7 @@ from meshroute.simulate.model import (
     exactly,
 )
 from meshroute.simulate.tally import Result, result_of
-from meshroute.state import Ledger, State
+from meshroute.state import Ledger, State, TimePassed
 from meshroute.table import Endpoint, Forward
 from meshroute.tries import Failure, longest_wait
 
@@ -283,7 +283,10 @@ class Simulation:
 
     def _learn(self, target: Target | None, serving: tuple[Serving, ...] | None, rates: Mapping[str, float]) -> None:
         if target is not None:
-            self._target = target
+            before, self._target = self._target, target
+            if isinstance(target, Straight) and isinstance(before, Straight):
+                for effect in target.balancer.synced(before.balancer, self._node_now()):
+                    self._node.apply(effect)
             if isinstance(target, Through):
                 self._timed = goes_by_time(target.router) or any(map(goes_by_time, target.others.values()))
                 routers = {one.proxy: target.of(one.kind.name) for one in reversed(self._clients)}
@@ -514,7 +517,7 @@ class Simulation:
         ask = self._request(client, flight)
         connected = self._target.balancer.connect(
             Connection(ask.port, source_ip=client.source_ip, source_port=1024 + number % 64512),
-            self._node.live,
+            self._node_now(),
             Draws(self._node_seed, number),
             live.now // MILLISECOND,
         )
@@ -534,6 +537,13 @@ class Simulation:
         line = live.lines[number] = Line(live.now, pod, connected)
         mine.lines.append(number)
         return number, line
+
+    def _node_now(self) -> State:
+        """What balancers of connections remember, by now."""
+        now = self.live.now // MILLISECOND
+        if now > self._node.live.now:
+            self._node.apply(TimePassed(now))
+        return self._node.live
 
     def _worn(self, line: Line, client: _Client) -> bool:
         """Whether the client asks nothing more on this connection."""

@@ -17,9 +17,11 @@ import msgspec
 
 from meshroute.analysis.moved import MovedError, find_cluster, moved
 from meshroute.balance.bounded import InexactError
+from meshroute.connection import Connection
 from meshroute.request import Request
 from meshroute.simulate import imbalance
 from meshroute.simulate.chance import mean
+from meshroute.simulate.connections import ByKubeProxy
 from meshroute.simulate.loop import fits_pod
 from meshroute.simulate.model import SECOND, Scenario, Straight, Target, Through, exactly
 from meshroute.simulate.story import Run, Story
@@ -118,8 +120,30 @@ def _promised_shares(run: Run) -> _Shares:
     return _shares_through(scenario, scenario.target)
 
 
+def _shares_by(balancer: ByKubeProxy) -> _Shares:
+    """Shares of connections, which are not those of requests where clients keep them and ask differently."""
+    if balancer.service.front.affinity is not None:
+        return _Shares("depends on who asks")
+    try:
+        found = balancer.service.shares(Connection(balancer.port), horizon="long-run").pods
+    except (InexactError, ValueError):
+        return _Shares("depends on who asks")
+    return _Shares("meshroute connect --shares --long-run", {pod: one for pod, one in found.items() if pod is not None})
+
+
+def _by_chance(target: Target, pods: int) -> bool:
+    """Whether each connection goes to any pod, each as likely as the other, but for the last digits of a ladder."""
+    if not isinstance(target, Straight) or not isinstance(target.balancer, ByKubeProxy):
+        return isinstance(target, Straight)
+    service = target.balancer.service
+    by_chance = service.kube_proxy.mode in ("iptables", "nftables") and service.front.affinity is None
+    return by_chance and len(_shares_by(target.balancer).by_pod or ()) == pods
+
+
 def _shares_through(scenario: Scenario, target: Target) -> _Shares:
     """Shares in the long run, by this target, at the rates of the start."""
+    if isinstance(target, Straight) and isinstance(target.balancer, ByKubeProxy):
+        return _shares_by(target.balancer)
     if isinstance(target, Straight):
         pods = [one.workload or one.key for one in target.balancer.endpoints]
         return _Shares("1/m for each of m pods", {one: Fraction(1, len(pods)) for one in pods})
@@ -183,7 +207,7 @@ def _sent(result: Result, begin: int, end: int, pods: Collection[str] | None) ->
 def _imbalance(story: Story, run: Run, results: Sequence[Result]) -> list[Promise]:
     scenario, pods = run.scenario, len(run.pods)
     rates = [one for one in _each(scenario) if one]
-    applies = isinstance(scenario.target, Straight) and _kept(scenario) and bool(rates)
+    applies = _by_chance(scenario.target, pods) and _kept(scenario) and bool(rates)
     n = len(rates)
 
     def told(what: str, formula: str, value: Callable[[], float | Fraction | None], measured: float | None) -> Promise:
@@ -247,7 +271,7 @@ def _idle(story: Story, run: Run, results: Sequence[Result]) -> list[Promise]:
     """The chance that a group gets nothing at all."""
     scenario, pods = run.scenario, len(run.pods)
     n = len([one for one in _each(scenario) if one])
-    applies = isinstance(scenario.target, Straight) and _kept(scenario)
+    applies = _by_chance(scenario.target, pods) and _kept(scenario)
     found = []
     for name, some in grouped(story, _seen(results)).items():
         promised = float((1 - Fraction(len(some), pods)) ** n) if applies else None

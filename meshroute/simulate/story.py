@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from meshroute.balance.kube_proxy import MODES, SCHEDULERS, KubeProxy
 from meshroute.compile.viewpoint import Sidecar
 from meshroute.diagnostics import Code, Diagnostic, FieldPath, ManifestError, Severity, SourceRef, in_order, nearest
 from meshroute.load.documents import decode_bytes, read_documents
@@ -25,7 +26,7 @@ from meshroute.names import DEFAULT_NAMESPACE, Namespace
 from meshroute.request import Request, RequestError
 from meshroute.router import Router
 from meshroute.simulate.chance import Constant, Distribution, Empirical, Exponential, Lognormal
-from meshroute.simulate.connections import PerConnectionRandom
+from meshroute.simulate.connections import ByKubeProxy, PerConnectionRandom
 from meshroute.simulate.loop import fits_pod
 from meshroute.simulate.model import (
     SECOND,
@@ -44,6 +45,8 @@ from meshroute.simulate.reading import Fields, Reader, checked_rate, span
 from meshroute.table import Endpoint, Health, TableError
 
 CONNECTIONS, PROXIES = "connections", "proxies"
+VIA: Final = (CONNECTIONS, PROXIES, *(mode for mode in MODES if mode != "ipvs"), *(f"ipvs:{one}" for one in SCHEDULERS))
+"""Proxies; each pod as likely as the other, once for each connection; or kube-proxy as it is."""
 MEASURES: Final = ("shares", "phases", "imbalance", "evenness", "idle", "moved", "load")
 """What a story can put beside a formula; see `meshroute.simulate.promises`."""
 PLOTS: Final = ("requests", "concurrency", "p50", "p90", "p99", "errors", "moved")
@@ -177,7 +180,7 @@ class _Story:
 
     def run(self, name: str, fields: Fields) -> Run | None:
         """One run; None where what it needs is not there."""
-        via = fields.choice("via", (CONNECTIONS, PROXIES), PROXIES)
+        via = fields.choice("via", VIA, PROXIES)
         until = fields.span("duration", least=1)
         bucket = fields.span("bucket", min(SECOND, until), least=1)
         seed = fields.whole("seed", 0, 0)
@@ -489,6 +492,14 @@ class _Story:
             return None, None
         if via == CONNECTIONS:
             return Straight(PerConnectionRandom(endpoints, full)), found
+        if via != PROXIES:
+            name, namespace = full.split(".")[:2]
+            try:
+                proxy = mesh.service(name, namespace, kube_proxy=KubeProxy.parse(via))
+                return Straight(ByKubeProxy(proxy, port)), found
+            except ValueError as error:
+                fields.wrong("via", f"nodes know only Services: {error}")
+                return None, None
         first = next(iter(routers.values()))
         return Through(first, {name: one for name, one in routers.items() if one is not first}), found
 

@@ -30,12 +30,13 @@ from meshroute.simulate import (
     Exponential,
     KeepAlive,
     Lognormal,
+    Result,
     Simulation,
     Straight,
     Through,
 )
 from meshroute.simulate.plot import plot, series, short
-from meshroute.simulate.story import Story, load_story, read_story
+from meshroute.simulate.story import VIA, Story, load_story, read_story
 from meshroute.simulate.telling import tell
 from tests.bounds import plausible
 
@@ -248,7 +249,13 @@ def test_runs_say_what_differs() -> None:
         (
             ALL + "via: proxy\nplot: latency\nshows: [share]\n",
             [
-                ("field-value", 6, 1, "via", "`via` must be one of `connections`, `proxies`, got `proxy`"),
+                (
+                    "field-value",
+                    6,
+                    1,
+                    "via",
+                    f"`via` must be one of {', '.join(f'`{one}`' for one in VIA)}, got `proxy`",
+                ),
                 (
                     "field-value",
                     7,
@@ -540,3 +547,61 @@ def test_a_picture_names_what_it_shows(tmp_path: Path) -> None:
     assert (tmp_path / "once.svg").read_bytes() == (tmp_path / "twice.svg").read_bytes()
     with pytest.raises(ValueError, match=r"\.png or \.svg"):
         plot(story, told, tmp_path / "a.pdf")
+
+
+class TestKubeProxy:
+    """`via` with a mode: nodes choose as `mesh.service(...).connect` does."""
+
+    BRIEF = "keepAlive: false, rate: 50"
+
+    def outcome(self, via: str, client: str, more: str = "", duration: str = "20s") -> Result:
+        text = f"manifests: [article/three.yaml{more}]\nservice: nginx-service\nduration: {duration}\nvia: {via}\n"
+        story = read_story(f"{text}clients:\n- {{name: a, {client}}}\n- {{name: b, {client}}}\n", BESIDE)
+        return Simulation(story.runs[0].scenario).run().result()
+
+    def test_turns_of_ipvs_are_even_over_connections(self) -> None:
+        """Each pod gets every third connection, whoever opens it."""
+        result = self.outcome("ipvs:rr", self.BRIEF)
+        requests = [pod.requests for pod in result.totals]
+        assert sum(requests) > 500
+        assert max(requests) - min(requests) <= 1
+
+    @pytest.mark.parametrize("via", ["iptables", "nftables"])
+    def test_chance_is_what_shares_says(self, via: str) -> None:
+        """Within Chernoff's bound for a thousandth of a millionth."""
+        result = self.outcome(via, self.BRIEF)
+        whole = sum(pod.requests for pod in result.totals)
+        assert all(plausible(pod.requests, whole, Fraction(1, 3), Fraction(1, 10**9)) for pod in result.totals)
+
+    @pytest.mark.parametrize("via", ["iptables", "nftables", "ipvs:rr", "userspace"])
+    def test_with_affinity_a_client_stays(self, via: str, tmp_path: Path) -> None:
+        """New connections all the time, and each client to one pod."""
+        text = (STORIES / "article/three.yaml").read_text("utf-8")
+        kept = "  sessionAffinity: ClientIP\n  sessionAffinityConfig: {clientIP: {timeoutSeconds: 10}}\n  ports:\n"
+        (tmp_path / "three.yaml").write_text(text.replace("  ports:\n", kept), "utf-8")
+        story = read_story(
+            f"manifests: [three.yaml]\nservice: nginx-service\nduration: 30s\nvia: {via}\n"
+            "clients:\n- {name: a, count: 8, keepAlive: false, rate: 5}\n",
+            str(tmp_path / "story.yaml"),
+        )
+        result = Simulation(story.runs[0].scenario).run().result()
+        assert sum(pod.requests for pod in result.totals) > 1_000
+        assert sum(pod.moved for pod in result.totals) == 0
+
+    def test_what_nodes_do_not_know_is_told(self) -> None:
+        """A mode that is none, with the nearest one."""
+        with pytest.raises(mr.ManifestError, match="did you mean `iptables`"):
+            read_story(ALL + "via: iptable\n", BESIDE)
+
+    def test_formulas_are_told_where_they_hold(self) -> None:
+        """Turns and affinity are no chance."""
+        said = {}
+        for via in ("iptables", "ipvs:rr"):
+            told = tell(
+                read_story(
+                    ALL.replace("rate: 10", "rate: 10, connections: 1") + f"via: {via}\nshows: [imbalance]\n", BESIDE
+                )
+            )
+            said[via] = [promise.promised is None for promise in told.runs[0].promises]
+        assert not any(said["iptables"])
+        assert all(said["ipvs:rr"])
