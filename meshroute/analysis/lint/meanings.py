@@ -44,6 +44,11 @@ IGNORED: Final = Meaning(How.NOT, "decisions are made as if it were absent")
 _KUBE_PROXY: Final = Meaning(
     How.NOT, "kube-proxy goes by it and sidecars do not", "connections of clients that have no proxy"
 )
+_OF_NODES: Final = Meaning(
+    How.PARTLY,
+    "nodes go by it (`meshroute connect --kube-proxy`), and sidecars do not",
+    "requests of clients with a proxy",
+)
 _FROM_OUTSIDE: Final = Meaning(
     How.NOT, "it is for clients outside of the cluster", "connections that come from outside, before any proxy has them"
 )
@@ -143,7 +148,7 @@ FIELDS: Final[Mapping[str, Mapping[str, Meanings]]] = {
         "addressType": READ,
         "endpoints": {
             **_all("addresses conditions nodeName targetRef", READ),
-            "hints": _KUBE_PROXY,
+            "hints": _OF_NODES,
             "hostname": _OWN_NAME,
             **_all("zone deprecatedTopology", ASIDE),
         },
@@ -175,17 +180,17 @@ FIELDS: Final[Mapping[str, Mapping[str, Meanings]]] = {
                 " trafficDistribution",
                 READ,
             ),
-            "ports": {**_all("name protocol appProtocol port targetPort", READ), "nodePort": _FROM_OUTSIDE},
-            **_all("sessionAffinity sessionAffinityConfig", _KUBE_PROXY),
+            "ports": {**_all("name protocol appProtocol port targetPort", READ), "nodePort": _OF_NODES},
+            **_all("sessionAffinity sessionAffinityConfig externalIPs externalTrafficPolicy", _OF_NODES),
+            **_all("loadBalancerSourceRanges", _OF_NODES),
             **_all(
-                "externalIPs externalTrafficPolicy loadBalancerIP loadBalancerSourceRanges loadBalancerClass"
-                " allocateLoadBalancerNodePorts healthCheckNodePort",
+                "loadBalancerIP loadBalancerClass allocateLoadBalancerNodePorts healthCheckNodePort",
                 _FROM_OUTSIDE,
             ),
             # Which families there are, the addresses say.
             **_all("ipFamilies ipFamilyPolicy", ASIDE),
         },
-        "status": {"loadBalancer": _FROM_OUTSIDE, "conditions": ASIDE},
+        "status": {"loadBalancer": _OF_NODES, "conditions": ASIDE},
     },
     **{kind: {"spec": _of_fields(kind, fields), "status": ASIDE} for kind, fields in ACTED_ON.items()},
 }

@@ -133,22 +133,22 @@ class TestFields:
     """Every field that is set, once."""
 
     def test_a_service(self, answer: Understanding) -> None:
-        """What is for clients without a proxy, or outside of the cluster, is not what decisions are about."""
+        """What is for clients without a proxy, or outside of the cluster, is for nodes alone."""
         assert how(answer, "Service shop/web") == {
             "metadata.name": How.UNDERSTOOD,
             "metadata.namespace": How.UNDERSTOOD,
             'metadata.annotations["networking.istio.io/exportTo"]': How.UNDERSTOOD,
             "spec.selector": How.UNDERSTOOD,
             "spec.ports[0].port": How.UNDERSTOOD,
-            "spec.ports[0].nodePort": How.NOT,
+            "spec.ports[0].nodePort": How.PARTLY,
             "spec.ipFamilyPolicy": How.ASIDE,
-            "spec.sessionAffinity": How.NOT,
-            "spec.externalTrafficPolicy": How.NOT,
+            "spec.sessionAffinity": How.PARTLY,
+            "spec.externalTrafficPolicy": How.PARTLY,
             "status.loadBalancer": How.UNDERSTOOD,
         }
         assert wanting(answer, "Service shop/web")["spec.sessionAffinity"] == (
-            How.NOT,
-            "connections of clients that have no proxy",
+            How.PARTLY,
+            "requests of clients with a proxy",
         )
 
     def test_a_pod(self, answer: Understanding) -> None:
