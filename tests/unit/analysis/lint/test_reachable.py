@@ -94,6 +94,15 @@ def test_alarms_that_users_missed_or_had_for_nothing(thread: str) -> None:
     assert said(WEB + virtual_service("web", http)) == expected
 
 
+def test_a_gateway_that_only_a_match_names() -> None:
+    """It is told (#31916), be there such a Gateway or not; one that the VirtualService names too is right."""
+    hosts = "hosts: [foo.bar]\n  gateways: [edge]"
+    bad = virtual_service("web", rules("{gateways: [bad-gateway]}", ""), hosts)
+    assert said(WEB + EDGE + bad) == [("rule-never-applies", "web", "http[0].match[0]", [])]
+    assert said(WEB + EDGE + EDGE.replace("name: edge", "name: bad-gateway") + bad) == said(WEB + EDGE + bad)
+    assert said(WEB + EDGE + virtual_service("web", rules("{gateways: [edge], port: 80}"), hosts)) == []
+
+
 def test_at_a_gateway_one_virtual_service_hides_another() -> None:
     """They are merged there, the older one first; what takes everything goes last, wherever it stands."""
     hosts = "hosts: [web.example]\n  gateways: [edge]"
