@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 import meshroute as mr
 from tests.unit.analysis.lint.marks import findings
 
 ROOT = Path(__file__).parents[4]
 EXAMPLES = ROOT / "docs/examples"
+STORIES = EXAMPLES / "stories"
 NOTES = {
     "bookshop": {"selector-chooses-nobody": 1},  # the Gateway's own pods are not part of the shop
     "canary": {},
+    "services": {"pods-shared": 1},  # two Services before the same pods
     "sticky/before": {},
     "sticky/after": {},
     "zones": {"failover-implied": 1},  # it is there to show that
@@ -41,9 +46,31 @@ def test_an_example_is_clean(name: str) -> None:
 
 
 def test_every_example_is_looked_at() -> None:
-    """All folders with manifests, but for those of the article and of lint, which are wrong on purpose."""
+    """All folders with manifests, but for those of the article and of lint, which are wrong on purpose, and those of
+    stories, which say which of them belong together."""
     folders = {path.parent.relative_to(EXAMPLES).as_posix() for path in EXAMPLES.rglob("*.yaml")}
+    folders = {one for one in folders if one != "stories" and not one.startswith("stories/")}
     assert folders == {*NOTES, "article/printed", "lint", "lint/manifests"}
+
+
+def manifests_of(value: Any) -> Iterator[tuple[str, ...]]:
+    """The lists of manifests in a story, of the story, its runs and its changes."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            yield from [tuple(one)] if key == "manifests" else manifests_of(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from manifests_of(one)
+
+
+@pytest.mark.parametrize("story", sorted(path.name for path in STORIES.glob("*.yaml")))
+def test_a_story_s_manifests_are_clean(story: str) -> None:
+    """Those that it loads together."""
+    lists = set(manifests_of(yaml.safe_load((STORIES / story).read_text("utf-8"))))
+    assert lists
+    for some in sorted(lists):
+        found = mr.lint(mr.load(*(STORIES / one for one in some)))
+        assert [one for one in found if one.severity is not mr.Severity.NOTE] == []
 
 
 @pytest.mark.parametrize(("page", "text"), MANIFESTS)
