@@ -371,7 +371,7 @@ class TestCheck24Workloads:
             wrong |= {"ports"} if ported else set()
         elif not re.fullmatch(r"([a1]+\.)*[a1]*a[a1]*|([a1]+\.)+", rest):
             wrong.add("address")
-        # An address of colons is Python's to judge, and not this test's.
+        # An address of colons is Python's to judge, and not this test's: most of these are none, and some are IPv6.
         assume(scheme or ":" not in rest)
         spec = {"address": address} | ({"ports": {"http": 1}} if ported else {})
         assert refused({"kind": "WorkloadEntry", "spec": spec}) == {f"spec.{one}" for one in wrong}
@@ -483,7 +483,7 @@ class TestCheck26Sidecars:
     @given(st.from_regex(r"(\[::1?\]|::1|127\.0\.0\.1|0\.0\.0\.0|10\.0\.0\.1|)?(:\+?[0-9]{0,5})?", fullmatch=True))
     def test_ends(self, end: str) -> None:
         """A port of the workload's own."""
-        assume(end)
+        assume(end)  # an empty one is none, and then nothing is to be refused
         form = re.fullmatch(r"(?:\[::1?\]|127\.0\.0\.1|0\.0\.0\.0|):\+?([0-9]+)", end)
         fine = form is not None and 1 <= int(form[1]) <= 65535
         found = refused(sidecar(ingress=[{"port": {"number": 1}, "defaultEndpoint": end}]))

@@ -147,6 +147,12 @@ class TestLint2Hiders:
                 fewer = (*some[:left_out], *some[left_out + 1 :], route)
                 assert not isinstance(Reach(fewer, ("*",), 80).verdict(len(some) - 1), Hidden)
 
+    def test_what_took_a_request_on_the_way_is_not_named_if_it_is_not_needed(self) -> None:
+        """The first three each take some of it, and the third all of it."""
+        get = HeaderMatch(":method", Exact("GET"))
+        before = [RouteMatch(Exact("/a")), RouteMatch(Prefix("/"), (get,)), RouteMatch(Prefix("/"))]
+        assert Reach(routes_of([*before, RouteMatch(Prefix("/a"))]), ("h",), 80).verdict(3) == Hidden((2,))
+
 
 class TestLint3Sets:
     """LINT-3: a header can have several lines, of a query parameter the first counts, patterns are sets of texts; where
@@ -158,6 +164,11 @@ class TestLint3Sets:
         assert isinstance(Reach(routes_of([RouteMatch(headers=tuple(both))]), ("h",), 80).verdict(0), Reached)
         one = [HeaderMatch("user-agent", Exact("a")), HeaderMatch("user-agent", Exact("b"))]
         assert Reach(routes_of([RouteMatch(headers=tuple(one))]), ("h",), 80).verdict(0) == Hidden(())
+
+    def test_each_of_several_lines_has_to_be_possible(self) -> None:
+        """One that may not be there hides the match, whatever others there may be."""
+        asked = [HeaderMatch("x", Exact("a")), HeaderMatch("x", Exact("b")), HeaderMatch("x", Exact("b"), True)]
+        assert Reach(routes_of([RouteMatch(headers=tuple(asked))]), ("h",), 80).verdict(0) == Hidden(())
 
     @given(st.integers(13, 40), st.integers(0, 12))
     def test_too_large_is_not_decided(self, size: int, other: int) -> None:
