@@ -122,7 +122,7 @@ time."""
 class Plan:
     """A routing table made ready for deciding. Raises TableError for a table that a proxy would refuse."""
 
-    __slots__ = ("doings", "doors", "otherwise", "targets")
+    __slots__ = ("doings", "doors", "otherwise", "targets", "watched")
 
     def __init__(self, table: RoutingTable) -> None:
         routes = [
@@ -136,6 +136,7 @@ class Plan:
         around = Around(table.locality, tuple(one for one in local if one.priority == 0) if local is not None else None)
         self.doors: Final = Doors(table.listeners)
         self.targets: Final[Mapping[ClusterName, Target]] = {one.name: Target(one, around) for one in table.clusters}
+        self.watched: Final = frozenset(one.name for one in table.clusters if one.outliers is not None)
         self.otherwise: Final = Forward((WeightedCluster(table.otherwise),)) if table.otherwise else None
         self.doings: Final[Mapping[int, Doing]] = {
             _identity(route): Doing(route) for _, route in routes if needs_doing(route)

@@ -205,9 +205,11 @@ class Decision(msgspec.Struct, frozen=True):
     def finished(self) -> tuple[Effect, ...]:
         """The effects of the request's end: everything that it had started is over."""
         return tuple(
-            RequestFinished(effect.cluster, effect.endpoint)
-            for effect in self.effects
-            if isinstance(effect, RequestStarted)
+            [  # a list is made in half the time that a generator takes
+                RequestFinished(effect.cluster, effect.endpoint)
+                for effect in self.effects
+                if isinstance(effect, RequestStarted)
+            ]
         )
 
     def to_builtins(self) -> dict[str, Any]:

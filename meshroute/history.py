@@ -31,9 +31,10 @@ from meshroute.table import OutlierDetection
 
 def watches(plan: Plan, decision: Decision) -> bool:
     """Whether outlier detection looks at how the request of this decision ends."""
+    if not plan.watched:
+        return False
     started = decision.started
-    target = plan.targets.get(started.cluster) if started is not None else None
-    return target is not None and target.cluster.outliers is not None
+    return started is not None and started.cluster in plan.watched
 
 
 def answered(plan: Plan, decision: Decision, what: outlier.Outcome, state: State, draws: Draws) -> tuple[Effect, ...]:

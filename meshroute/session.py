@@ -64,8 +64,10 @@ class Session:
 
     def decide(self, request: Request) -> Decision:
         """The next decision; the request counts as sent."""
-        decision = self.router.decide(request, self._ledger.live, self._draws())
-        self.apply(decision.effects)
+        ledger = self._ledger
+        decision = self.router.decide(request, ledger.live, self._draws())
+        for effect in decision.effects:
+            ledger.apply(effect)
         return decision
 
     def connect(self, connection: Connection) -> Connected:

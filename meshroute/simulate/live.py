@@ -26,7 +26,8 @@ class Cell(msgspec.Struct, gc=False):
 
 
 class PodNow(msgspec.Struct, gc=False):
-    """One pod: how many requests it works on, who waits, and its cells, bucket after bucket."""
+    """One pod: how many requests it works on, who waits, and its cells, bucket after bucket. `ends` is when the last of
+    them does."""
 
     name: str
     up: bool = True
@@ -35,6 +36,7 @@ class PodNow(msgspec.Struct, gc=False):
     present: int = 0
     since: int = 0
     cells: list[Cell] = []
+    ends: int = 0
 
 
 class Line(msgspec.Struct, gc=False):
@@ -77,7 +79,7 @@ class Flight(msgspec.Struct, gc=False):
 
 
 class Live(msgspec.Struct):
-    """The whole. `events` is a heap of (time, kind, number, generation)."""
+    """The whole. `events` are those to come, where it is put aside; else the loop has them."""
 
     now: int
     changed: int

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from fnmatch import fnmatchcase
 from fractions import Fraction
-from heapq import heapify, heappop, heappush
+from heapq import heappop
 from itertools import accumulate
 from typing import Final
 
@@ -32,6 +32,7 @@ from meshroute.decision import Decision, Failed, Forwarded, Redirected, Responde
 from meshroute.draws import Draws
 from meshroute.request import Request
 from meshroute.session import Session
+from meshroute.simulate.agenda import Agenda
 from meshroute.simulate.chance import Constant, draw, minus_ln, sampler, seed_of
 from meshroute.simulate.follow import begun, followed, goes_by_time
 from meshroute.simulate.live import Cell, ClientNow, Flight, Line, Live, PodNow, Saved
@@ -58,6 +59,8 @@ FORMAT: Final = 1
 CHANGE, END, SEND, ASK = range(4)
 """Kinds of events, in the order in which they happen at one time."""
 MILLISECOND: Final = 1000
+NEAR: Final = 100
+"""How many requests, more or less, clients make while the agenda holds what is near."""
 REFUSED, STOPPED, UNFINISHED = "refused", "stopped", "unfinished"
 """How requests end that get no answer: nobody listens, the pod stops half-way, the simulation ends before."""
 _SAID: Final = {status: f"status {status}" for status in (200, 404, 500, 503)}
@@ -68,7 +71,20 @@ FULL: Final = 503
 class _Client:
     """What does not change about one client."""
 
-    __slots__ = ("first_user", "kind", "made", "most", "name", "proxy", "rank", "seed", "session", "source_ip", "sums")
+    __slots__ = (
+        "always",
+        "first_user",
+        "kind",
+        "made",
+        "most",
+        "name",
+        "proxy",
+        "rank",
+        "seed",
+        "session",
+        "source_ip",
+        "sums",
+    )
 
     def __init__(
         self, kind: Clients, name: str, rank: int, seed: int, first_user: int, alike: dict[int, Request]
@@ -87,6 +103,7 @@ class _Client:
         self.made: Final = tuple(
             None if one.varies else self._alike(number, one, alike) for number, one in enumerate(kind.asks)
         )
+        self.always: Final = self.made[0] if len(self.made) == 1 else None
         self.session: Session | None = None
 
     def _alike(self, number: int, ask: Asking, alike: dict[int, Request]) -> Request:
@@ -170,9 +187,10 @@ class Simulation:
             {},
             {},
         )
-        for number, change in enumerate(self._changes):
-            self.live.events.append((change.at, CHANGE, number, 0))
-        heapify(self.live.events)
+        # Some hundred events are near, as often as clients ask.
+        asked = sum(one.rate * one.count for one in scenario.clients)
+        width = int(NEAR * SECOND / asked) if asked * self._until > NEAR * SECOND else self._until
+        self._agenda = Agenda(((one.at, CHANGE, number, 0) for number, one in enumerate(self._changes)), width)
         for client in self._clients:
             self._next_ask(client, self.live.clients[client.rank])
 
@@ -194,6 +212,7 @@ class Simulation:
 
     def snapshot(self) -> bytes:
         """Where it stands, as JSON: `resume` takes it up."""
+        self.live.events = self._agenda.listed()
         return msgspec.json.encode(
             Saved(
                 FORMAT,
@@ -220,6 +239,7 @@ class Simulation:
         for change in again._changes[: before.live.changed]:
             again._learn(change.target, change.serving, change.rates)
         again.live = before.live
+        again._agenda = Agenda(before.live.events, again._agenda.width)
         again._node = Ledger(before.node)
         for (name, session), (state, ordinal) in zip(sorted(again._proxies.items()), before.proxies, strict=True):
             again._proxies[name] = Session(session.router, session.seed, state, ordinal)
@@ -308,10 +328,14 @@ class Simulation:
         """
         live, end = self.live, self.scenario.until
         goal = end if until is None else min(until, end)
-        events, count = live.events, 0
+        agenda, count = self._agenda, 0
+        near = agenda.near
         change, finish, send, ask = self._change, self._end, self._send, self._ask
-        while events and events[0][0] < goal:
-            at, kind, number, generation = heappop(events)
+        while True:
+            at = near[0][0] if near else agenda.first()
+            if at is None or at >= goal:
+                break
+            _, kind, number, generation = heappop(near)
             live.now = at
             if kind == END:
                 finish(number, generation)
@@ -339,8 +363,7 @@ class Simulation:
             return
         number, kind = mine.made, client.kind.arrivals
         if kind is Arrivals.POISSON:
-            drawn = xxh64_intdigest(number.to_bytes(8, "little") + b"gap", client.seed)
-            gap = minus_ln(drawn) * SECOND / rate
+            gap = minus_ln(xxh64_intdigest(number.to_bytes(8, "little") + b"gap", client.seed)) * SECOND / rate
             at = live.now + int(gap + 0.5) if gap < self._until else self._until
         else:
             # From the start of the rate, so that nothing is lost to rounding.
@@ -351,7 +374,7 @@ class Simulation:
                 at = mine.rate_since + int(step * (since + _share(draw(client.seed, mine.generation, b"phase"))))
             at = max(at, live.now)
         if at < self._until:  # what comes later happens to nobody
-            heappush(live.events, (at, ASK, client.rank, mine.generation))
+            self._agenda.add((at, ASK, client.rank, mine.generation))
 
     def _ask(self, rank: int, generation: int) -> None:
         client, live = self._clients[rank], self.live
@@ -380,9 +403,10 @@ class Simulation:
             self._decide(flown, flight, client)
 
     def _request(self, client: _Client, flight: Flight) -> Request:
-        if len(client.sums) == 1:
-            which = 0
-        else:
+        if client.always is not None:
+            return client.always
+        which = 0
+        if len(client.sums) > 1:
             which = bisect_right(client.sums, draw(client.seed, flight.number, b"mix") % client.sums[-1])
         return client.made[which] or client.request(
             client.kind.asks[which], flight.number, flight.user - client.first_user
@@ -410,7 +434,7 @@ class Simulation:
         flight.decision = decision
         flight.pod = self._pod_at[decision.endpoint.address, decision.endpoint.port]
         if decision.delay:
-            heappush(self.live.events, (self.live.now + decision.delay * MILLISECOND, SEND, flown, 0))
+            self._agenda.add((self.live.now + decision.delay * MILLISECOND, SEND, flown, 0))
         else:
             self._arrive(flown, flight)
 
@@ -428,7 +452,7 @@ class Simulation:
         if decision.delay:
             # Nobody waits but the client, whose request ends later.
             flight.decision, flight.pod = decision, -1
-            heappush(self.live.events, (self.live.now + decision.delay * MILLISECOND, SEND, flown, 0))
+            self._agenda.add((self.live.now + decision.delay * MILLISECOND, SEND, flown, 0))
             flight.status = -1
             return
         self._over(flown, flight, said)
@@ -474,7 +498,7 @@ class Simulation:
             most = longest_wait(action.retries, tries) * MILLISECOND
             wait = draw(client.seed, flight.number, b"wait.%d" % tries) % most if most else 0
             flight.pod = -1
-            heappush(self.live.events, (self.live.now + wait, SEND, flown, 0))
+            self._agenda.add((self.live.now + wait, SEND, flown, 0))
             return
         if isinstance(what, Failure):
             self._over(flown, flight, REFUSED if what is Failure.CONNECT_FAILED else STOPPED)
@@ -577,23 +601,22 @@ class Simulation:
 
     def _cell(self, pod: PodNow) -> Cell:
         """The cell of now; what was there until now is added up."""
-        now, width, cells = self.live.now, self.scenario.bucket, pod.cells
-        bucket = now // width
-        if len(cells) == bucket + 1:
-            cell = cells[-1]
-            cell.area += pod.present * (now - pod.since)
-            pod.since = now
-            return cell
-        while len(cells) <= bucket:
-            if cells:
-                ends = len(cells) * width
-                cells[-1].area += pod.present * (ends - pod.since)
-                pod.since = ends
-            cells.append(Cell())
-        cell = cells[bucket]
+        now = self.live.now
+        if now >= pod.ends:
+            self._begin_cells(pod, now)
+        cell = pod.cells[-1]
         cell.area += pod.present * (now - pod.since)
         pod.since = now
         return cell
+
+    def _begin_cells(self, pod: PodNow, now: int) -> None:
+        """Cells up to that of now."""
+        while pod.ends <= now:
+            if pod.cells:
+                pod.cells[-1].area += pod.present * (pod.ends - pod.since)
+                pod.since = pod.ends
+            pod.cells.append(Cell())
+            pod.ends += self.scenario.bucket
 
     def _count(self, number: int, flight: Flight, *, refused: bool = False) -> Cell:
         live, cell = self.live, self._cell(self.live.pods[number])
@@ -641,7 +664,7 @@ class Simulation:
             flight.status = served.statuses[bisect_right(served.sums, which)]
         at = self.live.now + takes
         if at < self._until:  # else it is unfinished at the end
-            heappush(self.live.events, (at, END, flown, flight.works))
+            self._agenda.add((at, END, flown, flight.works))
 
     def _end(self, flown: int, works: int) -> None:
         flight = self.live.flights.get(flown)
@@ -685,7 +708,7 @@ class Simulation:
         del live.flights[flown]
         mine = live.clients[flight.client]
         mine.in_flight -= 1
-        if mine.waiting:
+        if self._clients[flight.client].most and mine.waiting:
             self._free.append(flight.client)
 
     def _let_wait_end(self) -> None:
