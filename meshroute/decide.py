@@ -146,6 +146,11 @@ class Plan:
         """What a route does besides choosing a host, made ready; None for nothing."""
         return self.doings.get(_identity(route))
 
+    def doing_again(self, route: Route) -> Doing | None:
+        """The same for a request that is tried again: its route may be of a table before this one."""
+        known = self.doing_of(route)
+        return known or (Doing(route) if needs_doing(route) else None)
+
     def taker(self, request: Request) -> HostIndex | Chain | Failed | None:
         """Who takes the request's connection: virtual hosts, a chain that does not read it, nobody on a port that is
         listened to (it is closed), or nobody at all (None)."""
@@ -514,7 +519,7 @@ def retry(
     if action.retries is not None and action.retries.other_priorities and before.endpoint is not None:
         passed = replace(passed, attempted=(*passed.attempted, before.endpoint.priority))
     going = Going(before.request, route, action, tried, before.drawn, entries, passed)
-    doing = plan.doings.get(_identity(route)) if route is not None else None
+    doing = plan.doing_again(route) if route is not None else None
     if chosen.cluster in plan.targets:
         found = _to_cluster(plan, going, chosen, state, draws, tell)
     else:

@@ -335,3 +335,18 @@ def _fields(
     # The first proxy says how it was asked; the next ones leave that as it is.
     fields.setdefault("x-forwarded-proto", (scheme,))
     return fields
+
+
+_FIELDS = msgspec.defstruct("_Fields", [(one.name, one.type) for one in msgspec.structs.fields(Request)])
+_ANY = Request("GET", "any", "/")
+
+
+def as_it_was(fields: Mapping[str, Any]) -> Request:
+    """A request of all its fields as plain JSON values, derived ones included, whether or not a client could send it.
+
+    Raises msgspec.ValidationError for other fields.
+    """
+    known, request = msgspec.convert(fields, _FIELDS), copy(_ANY)
+    for name in Request.__struct_fields__:
+        force_setattr(request, name, getattr(known, name))
+    return request

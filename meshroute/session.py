@@ -50,7 +50,17 @@ class Session:
         self.router: Final = router
         self.seed: Final = Draws.of(seed, ordinal).seed
         self.ordinal = ordinal
-        self._ledger: Final = Ledger(state if state is not None else State())
+        self._ledger = Ledger(state if state is not None else State())
+
+    @classmethod
+    def workers(cls, router: Router, workers: Iterable[tuple[int, State | None, int]]) -> tuple[Session, ...]:
+        """The workers of one proxy, each by its seed, state and ordinal (STATE-10): each takes turns and draws of its
+        own; they count requests and failures together, as the first state has them, and time passes for all."""
+        every = tuple(cls(router, *one) for one in workers)
+        if len(every) > 1:
+            for one, ledger in zip(every, Ledger.workers(one.state for one in every), strict=True):
+                one._ledger = ledger
+        return every
 
     @property
     def state(self) -> State:

@@ -296,6 +296,7 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
 
 _AT_FIRST = Refresh()
+_OF_ALL_WORKERS = ("_active", "_joined", "_refreshed", "_ejected", "_records", "_ticked")
 _NOTHING = HostRecord()
 
 
@@ -309,6 +310,7 @@ class Ledger:
 
     __slots__ = (
         "_active",
+        "_beside",
         "_cursors",
         "_ejected",
         "_held",
@@ -342,7 +344,20 @@ class Ledger:
         self._persisted = {source: dict(clients) for source, clients in state.persisted.items()}
         self._marks = dict(state.marks)
         self._inactive = {cluster: dict(counts) for cluster, counts in state.inactive.items()}
+        self._beside: tuple[Ledger, ...] = ()
         self.live = self._over(state.now)
+
+    @classmethod
+    def workers(cls, states: Iterable[State]) -> tuple[Ledger, ...]:
+        """One for each worker of one proxy (STATE-10). Each takes turns of its own; requests, ejections and time are
+        those of the first state, and what happens to them in one happens in all."""
+        every = tuple(map(cls, states))
+        for one in every:
+            one._beside = tuple(other for other in every if other is not one)
+            for name in _OF_ALL_WORKERS:
+                setattr(one, name, getattr(every[0], name))
+            one.live = one._over(every[0].live.now)
+        return every
 
     def state(self) -> State:
         """The state now, as a value that no later effect changes."""
@@ -393,7 +408,8 @@ class Ledger:
             case TimePassed(now):
                 if now < self.live.now:
                     raise StateError(f"time went back from {self.live.now} to {now}")
-                self.live = self._over(now)
+                for one in (self, *self._beside):
+                    one.live = one._over(now)
             case Joined(cluster, endpoint):
                 self._joined.setdefault(cluster, {})[endpoint] = self.live.now
             case Ejected(cluster, endpoint):
@@ -490,10 +506,11 @@ class Ledger:
     def _refresh(self, cluster: ClusterName, priority: int | None, starts: Mapping[Source, int]) -> None:
         """Forget the schedules and queues of a priority, or of all of them, and remember when."""
         begins = f"{cluster}#" if priority is None else level(cluster, priority) + "/"
-        mine: tuple[Mapping[Source, object], ...] = (self._turns, self._queues)
-        for some in mine:
-            for source in [one for one in some if one.startswith(begins) or (one == cluster and not priority)]:
-                self._forget(source)
+        for ledger in (self, *self._beside):
+            mine: tuple[Mapping[Source, object], ...] = (ledger._turns, ledger._queues)
+            for some in mine:
+                for source in [one for one in some if one.startswith(begins) or (one == cluster and not priority)]:
+                    ledger._forget(source)
         if priority is None:
             for source in [one for one in self._refreshed if one.startswith(begins)]:
                 del self._refreshed[source]

@@ -23,6 +23,9 @@ from meshroute.service_proxy import ServiceProxy
 from meshroute.state import Effect, RequestStarted, State
 from meshroute.table import Endpoint
 
+TIME_WAIT: Final = 120_000
+"""How long IPVS knows a TCP connection that its client has closed, in milliseconds (torvalds/linux:
+net/netfilter/ipvs/ip_vs_proto_tcp.c)."""
 NO_ENDPOINTS: Final = Failed(0, "-", "no_endpoints")
 """The connection is refused: the service has nobody behind it."""
 
@@ -34,6 +37,10 @@ class ConnectionBalancer(Protocol):
     def endpoints(self) -> Sequence[Endpoint]:
         """Everybody who may be chosen."""
 
+    @property
+    def lingers(self) -> int:
+        """How many milliseconds a connection is known after it was closed (`Connected.closing`); 0 where it is not."""
+
     def connect(self, client: Connection, state: State, draws: Drawn, now: int) -> Connected:
         """Where this connection goes, `now` milliseconds from the start."""
 
@@ -43,6 +50,8 @@ class ConnectionBalancer(Protocol):
 
 class PerConnectionRandom:
     """Each connection to any endpoint, each as likely as the other, whatever was before."""
+
+    lingers: Final = 0
 
     def __init__(self, endpoints: Iterable[Endpoint], name: str = "service") -> None:
         self.endpoints: Final = tuple(endpoints)
@@ -73,6 +82,7 @@ class ByKubeProxy:
         self.port: Final = port
         backends = (one for family in service.front.families for one in found.backends.get(family, ()))
         self.endpoints: Final = tuple(dict.fromkeys(one.endpoint for one in backends))
+        self.lingers: Final = TIME_WAIT if service.kube_proxy.mode == "ipvs" else 0
 
     def connect(self, client: Connection, state: State, draws: Drawn, now: int) -> Connected:
         """As the node has it; the state knows the time."""

@@ -7,11 +7,17 @@ Errors    none. None of them refers back to itself, so nobody has to look for cy
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Final
+
 import msgspec
+from msgspec.structs import replace
 
 from meshroute.connection import Connected
-from meshroute.decision import Decision
+from meshroute.decision import Copy, Decision
+from meshroute.request import as_it_was
 from meshroute.state import State
+from meshroute.table import Endpoint
 
 
 class Cell(msgspec.Struct, gc=False):
@@ -40,18 +46,20 @@ class PodNow(msgspec.Struct, gc=False):
 
 
 class Line(msgspec.Struct, gc=False):
-    """One open connection, the pod behind it, and how many requests it has had and has now."""
+    """One open connection, the pod behind it (or the proxy's worker), and how many requests it has had and has now.
+    `connected` is what nodes know of it."""
 
     opened: int
     pod: int
-    connected: Connected
+    connected: Connected | None = None
     had: int = 0
     now: int = 0
     broken: bool = False
 
 
 class ClientNow(msgspec.Struct, gc=False):
-    """One client: its next request, since when it has its rate, its connections and who waits for one."""
+    """One client: its next request, since when it has its rate, its connections and who waits for one. `opened` counts
+    the connections to a proxy of several workers."""
 
     made: int = 0
     generation: int = 0
@@ -60,11 +68,13 @@ class ClientNow(msgspec.Struct, gc=False):
     in_flight: int = 0
     lines: list[int] = []
     waiting: list[int] = []
+    opened: int = 0
 
 
 class Flight(msgspec.Struct, gc=False):
-    """One request on its way: who made it (which of its requests), when, for which user, and where it is by
-    now. `works` counts the pods that worked on it, `there` is whether one does, or has it in its queue."""
+    """One request on its way: who made it (which of its requests), when, for which user, and where it is by now, and at
+    which worker of its proxy. `works` counts the pods that got it, `there` is whether one works on it, or has it in its
+    queue."""
 
     client: int
     number: int
@@ -76,6 +86,7 @@ class Flight(msgspec.Struct, gc=False):
     there: bool = False
     decision: Decision | None = None
     line: int = -1
+    worker: int = 0
 
 
 class Live(msgspec.Struct):
@@ -90,6 +101,10 @@ class Live(msgspec.Struct):
     pods: list[PodNow]
     flights: dict[int, Flight]
     lines: dict[int, Line]
+    alone: dict[int, Flight]
+    """What pods work on and nobody waits for: copies, and requests that were given up; by request and visit."""
+    closing: dict[int, Connected]
+    """Connections that are closed and not yet forgotten."""
     met: dict[int, int]
     """Which pod a user met last."""
     outcomes: dict[str, int]
@@ -97,8 +112,8 @@ class Live(msgspec.Struct):
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """A simulation put aside. `proxies` has each proxy's state and how many decisions it made; `node` is what balancers
-    of connections remember."""
+    """A simulation put aside. `proxies` has the state of each worker of each proxy, and how many decisions it made;
+    `node` is what balancers of connections remember. `decisions` and `copies` are those of flights."""
 
     format: int
     seed: int
@@ -107,3 +122,29 @@ class Saved(msgspec.Struct, frozen=True):
     live: Live
     proxies: tuple[tuple[State, int], ...]
     node: State
+    decisions: dict[int, dict[str, Any]]
+    copies: dict[int, dict[str, Any]]
+
+
+def laid_aside(flights: Mapping[int, Flight]) -> tuple[dict[int, Flight], dict[int, dict[str, Any]]]:
+    """Flights without their decisions, and these as plain JSON values: a proxy may send what no client could."""
+    decisions = {number: one.decision for number, one in flights.items()}
+    return (
+        {number: replace(one, decision=None) for number, one in flights.items()},
+        {number: msgspec.to_builtins(one) for number, one in decisions.items() if one is not None},
+    )
+
+
+def taken_up(flights: Mapping[int, Flight], decisions: Mapping[int, dict[str, Any]]) -> None:
+    """Give flights their decisions back."""
+    for number, fields in decisions.items():
+        plain = {name: value for name, value in fields.items() if name not in ("request", "mirrors")}
+        copies = tuple(
+            Copy(one["cluster"], msgspec.convert(one["endpoint"], Endpoint), as_it_was(one["request"]))
+            for one in fields["mirrors"]
+        )
+        decision = msgspec.convert({**plain, "request": _NO_REQUEST}, Decision)
+        flights[number].decision = replace(decision, request=as_it_was(fields["request"]), mirrors=copies)
+
+
+_NO_REQUEST: Final = {"method": "GET", "authority": "none", "path": "/"}

@@ -7,8 +7,7 @@ Exactness time is whole microseconds. Events of one time come by kind (changes, 
           put in decides nothing. Every draw belongs to a client and the number of its request, or to a proxy and the
           number of its decision, so that no draw shifts another.
 Errors    ValueError for a saved simulation of another scenario. What traffic meets is an outcome.
-Left out  timeouts, the work that copies to mirrors make, connections between proxies and pods (whoever is chosen is
-          reached), time on the way.
+Left out  connections between proxies and pods (they change nothing there: spec/reuse.md), time on the way.
 """
 
 from __future__ import annotations
@@ -26,16 +25,25 @@ import msgspec
 from msgspec.structs import force_setattr
 from xxhash import xxh64_intdigest
 
-from meshroute.balance.outlier import Event
 from meshroute.connection import Connection
-from meshroute.decision import Decision, Failed, Forwarded, Redirected, Responded
+from meshroute.decision import (
+    FORWARDED,
+    Decision,
+    Failed,
+    Forwarded,
+    Redirected,
+    Responded,
+    stream_timeout_of,
+    timeout_of,
+    try_timeout_of,
+)
 from meshroute.draws import Draws
 from meshroute.request import Request
 from meshroute.session import Session
 from meshroute.simulate.agenda import Agenda
 from meshroute.simulate.chance import Constant, draw, minus_ln, sampler, seed_of
 from meshroute.simulate.follow import begun, followed, goes_by_time
-from meshroute.simulate.live import Cell, ClientNow, Flight, Line, Live, PodNow, Saved
+from meshroute.simulate.live import Cell, ClientNow, Flight, Line, Live, PodNow, Saved, laid_aside, taken_up
 from meshroute.simulate.model import (
     MOST_STREAMS,
     SECOND,
@@ -50,19 +58,32 @@ from meshroute.simulate.model import (
     exactly,
 )
 from meshroute.simulate.tally import Result, result_of
-from meshroute.state import Ledger, State, TimePassed
+from meshroute.state import Ledger, RequestStarted, State, TimePassed
 from meshroute.table import Endpoint, Forward
-from meshroute.tries import Failure, longest_wait
+from meshroute.tries import MEANINGS, Failure, longest_wait
 
 FORMAT: Final = 1
 """Of saved simulations."""
-CHANGE, END, SEND, ASK = range(4)
+CHANGE, FORGET, END, LATE, SEND, ASK = range(6)
 """Kinds of events, in the order in which they happen at one time."""
 MILLISECOND: Final = 1000
+WHOLE, EXCHANGE = 0, -1
+"""What time is over, where it is not that of a try: that for the answer, or for the whole exchange."""
+MAX_DURATION: Final = "max_duration_timeout"
 NEAR: Final = 100
 """How many requests, more or less, clients make while the agenda holds what is near."""
-REFUSED, STOPPED, UNFINISHED = "refused", "stopped", "unfinished"
-"""How requests end that get no answer: nobody listens, the pod stops half-way, the simulation ends before."""
+SAID: Final[Mapping[Failure, str]] = {
+    Failure.CONNECT_FAILED: "refused",
+    Failure.RESET: "stopped",
+    Failure.TIMED_OUT: "response_timeout",
+    Failure.TRY_TIMED_OUT: "upstream_per_try_timeout",
+}
+"""How requests end that get no answer: nobody listens, the pod stops half-way, or the proxy waits no longer."""
+REFUSED: Final = SAID[Failure.CONNECT_FAILED]
+COPY: Final = 1 << 19
+"""Copies of a request count from here where its tries count from 1."""
+WORKS: Final = 20
+"""How many bits these numbers have."""
 _SAID: Final = {status: f"status {status}" for status in (200, 404, 500, 503)}
 FULL: Final = 503
 """What a pod answers whose queue is full."""
@@ -82,6 +103,7 @@ class _Client:
         "rank",
         "seed",
         "session",
+        "sessions",
         "source_ip",
         "sums",
     )
@@ -104,7 +126,9 @@ class _Client:
             None if one.varies else self._alike(number, one, alike) for number, one in enumerate(kind.asks)
         )
         self.always: Final = self.made[0] if len(self.made) == 1 else None
+        self.sessions: tuple[Session, ...] = ()
         self.session: Session | None = None
+        """The only one; None where the proxy has several workers, and a connection is at one of them."""
 
     def _alike(self, number: int, ask: Asking, alike: dict[int, Request]) -> Request:
         """The same request from another address: with 10,000 clients, most of the time goes where memory is not
@@ -169,7 +193,7 @@ class Simulation:
         self._served = self._rules()
         self._node = Ledger(State())
         self._node_seed: Final = seed_of(scenario.seed, "node")
-        self._proxies: dict[str, Session] = {}
+        self._proxies: dict[str, tuple[Session, ...]] = {}
         self._timed = False
         self._straight: Final = isinstance(scenario.target, Straight)
         self._free: list[int] = []
@@ -182,6 +206,8 @@ class Simulation:
             [],
             [ClientNow() for _ in self._clients],
             [PodNow(name) for name in self._names],
+            {},
+            {},
             {},
             {},
             {},
@@ -212,16 +238,20 @@ class Simulation:
 
     def snapshot(self) -> bytes:
         """Where it stands, as JSON: `resume` takes it up."""
-        self.live.events = self._agenda.listed()
+        flights, decisions = laid_aside(self.live.flights)
+        alone, copies = laid_aside(self.live.alone)
+        live = msgspec.structs.replace(self.live, events=self._agenda.listed(), flights=flights, alone=alone)
         return msgspec.json.encode(
             Saved(
                 FORMAT,
                 self.scenario.seed,
                 tuple(one.name for one in self._clients),
                 self._names,
-                self.live,
-                tuple((one.state, one.ordinal) for _, one in sorted(self._proxies.items())),
+                live,
+                tuple((one.state, one.ordinal) for _, workers in sorted(self._proxies.items()) for one in workers),
                 self._node.state(),
+                decisions,
+                copies,
             )
         )
 
@@ -239,10 +269,14 @@ class Simulation:
         for change in again._changes[: before.live.changed]:
             again._learn(change.target, change.serving, change.rates)
         again.live = before.live
+        taken_up(again.live.flights, before.decisions)
+        taken_up(again.live.alone, before.copies)
         again._agenda = Agenda(before.live.events, again._agenda.width)
         again._node = Ledger(before.node)
-        for (name, session), (state, ordinal) in zip(sorted(again._proxies.items()), before.proxies, strict=True):
-            again._proxies[name] = Session(session.router, session.seed, state, ordinal)
+        left = iter(before.proxies)
+        for name, workers in sorted(again._proxies.items()):
+            known = [(one.seed, *next(left)) for one in workers]
+            again._proxies[name] = Session.workers(workers[0].router, known)
         again._hand_out()
         return again
 
@@ -292,14 +326,20 @@ class Simulation:
             for client in self._clients:
                 if client.proxy not in self._proxies:
                     router = self._target.of(client.kind.name)
-                    seed = seed_of(self.scenario.seed, f"proxy.{client.proxy}")
-                    self._proxies[client.proxy] = Session(router, seed, begun(router, seed))
+                    names = [
+                        f"proxy.{client.proxy}/{one}" if one else f"proxy.{client.proxy}"
+                        for one in range(client.kind.workers)
+                    ]
+                    seeds = [seed_of(self.scenario.seed, one) for one in names]
+                    known = [(seed, begun(router, seed), 0) for seed in seeds]
+                    self._proxies[client.proxy] = Session.workers(router, known)
             self._hand_out()
 
     def _hand_out(self) -> None:
         """Each client its proxy."""
         for client in self._clients:
-            client.session = self._proxies.get(client.proxy)
+            client.sessions = self._proxies.get(client.proxy, ())
+            client.session = client.sessions[0] if len(client.sessions) == 1 else None
 
     def _learn(self, target: Target | None, serving: tuple[Serving, ...] | None, rates: Mapping[str, float]) -> None:
         if target is not None:
@@ -310,9 +350,11 @@ class Simulation:
             if isinstance(target, Through):
                 self._timed = goes_by_time(target.router) or any(map(goes_by_time, target.others.values()))
                 routers = {one.proxy: target.of(one.kind.name) for one in reversed(self._clients)}
-                for name, session in self._proxies.items():
-                    session.advance(self.live.now // MILLISECOND)
-                    self._proxies[name] = followed(session, routers[name], session.seed)
+                for name, workers in self._proxies.items():
+                    workers[0].advance(self.live.now // MILLISECOND)
+                    later = [followed(one, routers[name], one.seed) for one in workers]
+                    known = [(one.seed, one.state, one.ordinal) for one in later]
+                    self._proxies[name] = Session.workers(routers[name], known)
                 self._hand_out()
         if serving is not None:
             self._serving = serving
@@ -330,7 +372,7 @@ class Simulation:
         goal = end if until is None else min(until, end)
         agenda, count = self._agenda, 0
         near = agenda.near
-        change, finish, send, ask = self._change, self._end, self._send, self._ask
+        finish, send, ask, late = self._end, self._send, self._ask, self._late
         while True:
             at = near[0][0] if near else agenda.first()
             if at is None or at >= goal:
@@ -343,8 +385,12 @@ class Simulation:
                 ask(number, generation)
             elif kind == SEND:
                 send(number)
+            elif kind == LATE:
+                late(number, generation)
+            elif kind == FORGET:
+                self._forget(number)
             else:
-                change(number)
+                self._change(number)
             if self._free:
                 self._let_wait_end()
             count += 1
@@ -397,10 +443,16 @@ class Simulation:
 
     def _admit(self, flown: int, flight: Flight, client: _Client, mine: ClientNow) -> None:
         mine.in_flight += 1
+        if client.session is not None:
+            self._decide(flown, flight, client, client.session)
+            return
+        if not self._find_line(flown, flight, client, mine):
+            return
         if self._straight:
-            self._find_line(flown, flight, client, mine)
+            flight.works = 1
+            self._arrive(flown, flight)
         else:
-            self._decide(flown, flight, client)
+            self._decide(flown, flight, client, self._session(flight, client))
 
     def _request(self, client: _Client, flight: Flight) -> Request:
         if client.always is not None:
@@ -414,9 +466,11 @@ class Simulation:
 
     # Through proxies
 
-    def _decide(self, flown: int, flight: Flight, client: _Client) -> None:
-        session = client.session
-        assert session is not None
+    def _session(self, flight: Flight, client: _Client) -> Session:
+        """The proxy that has the request: the worker that has, or had, its connection."""
+        return client.sessions[flight.worker]
+
+    def _decide(self, flown: int, flight: Flight, client: _Client, session: Session) -> None:
         if self._timed:
             self._advance(session)
         self._chosen(flown, flight, session.decide(self._request(client, flight)))
@@ -427,16 +481,15 @@ class Simulation:
             session.advance(now)
 
     def _chosen(self, flown: int, flight: Flight, decision: Decision) -> None:
-        outcome = decision.outcome
-        if not isinstance(outcome, Forwarded) or decision.endpoint is None:
+        if not isinstance(decision.outcome, Forwarded) or decision.endpoint is None:
             self._answered_by_proxy(flown, flight, decision)
             return
         flight.decision = decision
         flight.pod = self._pod_at[decision.endpoint.address, decision.endpoint.port]
-        if decision.delay:
+        if decision.delay and not flight.works:
             self._agenda.add((self.live.now + decision.delay * MILLISECOND, SEND, flown, 0))
         else:
-            self._arrive(flown, flight)
+            self._sent(flown, flight, decision)
 
     def _answered_by_proxy(self, flown: int, flight: Flight, decision: Decision) -> None:
         match decision.outcome:
@@ -446,10 +499,8 @@ class Simulation:
                 said = f"proxy answered {status}"
             case _:
                 said = "left the mesh"
-                session = self._clients[flight.client].session
-                assert session is not None
-                session.finish(decision)
-        if decision.delay:
+                self._session(flight, self._clients[flight.client]).finish(decision)
+        if decision.delay and not flight.works:
             # Nobody waits but the client, whose request ends later.
             flight.decision, flight.pod = decision, -1
             self._agenda.add((self.live.now + decision.delay * MILLISECOND, SEND, flown, 0))
@@ -459,36 +510,118 @@ class Simulation:
 
     def _send(self, flown: int) -> None:
         """What was put off: a request that a fault held up, or its next try."""
-        flight = self.live.flights[flown]
-        client = self._clients[flight.client]
+        flight = self.live.flights.get(flown)
+        if flight is None:
+            return  # its time was over before
+        assert flight.decision is not None
         if flight.pod >= 0:
-            self._arrive(flown, flight)
+            self._sent(flown, flight, flight.decision)
         elif flight.status == -1:
-            assert flight.decision is not None
             held, flight.decision, flight.status = flight.decision, None, 0
             self._answered_by_proxy(flown, flight, msgspec.structs.replace(held, delay=0))
         else:
-            assert flight.decision is not None
-            session = client.session
-            assert session is not None
+            client = self._clients[flight.client]
+            session = self._session(flight, client)
             if self._timed:
                 self._advance(session)
             self._chosen(flown, flight, session.retry(self._request(client, flight), flight.decision))
+
+    def _sent(self, flown: int, flight: Flight, decision: Decision) -> None:
+        """One more try is on its way to its pod, with a limit to its time and with copies if it has some."""
+        flight.works += 1
+        if decision.matched is not None:
+            self._limit(flown, flight, decision)
+        if decision.mirrors:
+            self._copy(flown, flight, decision)
+        self._arrive(flown, flight)
+
+    def _limit(self, flown: int, flight: Flight, decision: Decision) -> None:
+        """When the proxy waits no longer: for this try, for the answer, for the whole exchange."""
+        now, action = self.live.now, decision.action
+        if flight.works == 1:
+            self._put_late(now, timeout_of(action), flown, WHOLE)
+            self._put_late(now - decision.delay * MILLISECOND, stream_timeout_of(action), flown, EXCHANGE)
+        self._put_late(now, try_timeout_of(action), flown, flight.works)
+
+    def _put_late(self, since: int, limit: int, flown: int, generation: int) -> None:
+        at = since + limit * MILLISECOND
+        if limit and at < self._until:
+            self._agenda.add((at, LATE, flown, generation))
+
+    def _late(self, flown: int, generation: int) -> None:
+        """The proxy waits no longer for an answer. The pod is not told, and goes on."""
+        if generation > COPY:
+            copy = self.live.alone.get(flown << WORKS | generation)
+            if copy is not None and copy.decision is not None:
+                session = self._session(copy, self._clients[copy.client])
+                self._finish(session, copy.decision, Failure.TIMED_OUT)
+                copy.decision = None
+            return
+        flight = self.live.flights.get(flown)
+        if flight is None or (generation > 0 and (flight.works != generation or not flight.there)):
+            return  # it has its answer
+        there = flight.there
+        if there:
+            self._leave(flown, flight)
+        if generation > 0:
+            self._tried(flown, flight, Failure.TRY_TIMED_OUT)
+        elif there and generation == WHOLE:
+            self._tried(flown, flight, Failure.TIMED_OUT)
+        else:
+            if there:
+                assert flight.decision is not None
+                self._session(flight, self._clients[flight.client]).apply(flight.decision.finished())
+            self._over(flown, flight, SAID[Failure.TIMED_OUT] if generation == WHOLE else MAX_DURATION)
+
+    def _leave(self, flown: int, flight: Flight) -> None:
+        """A pod is left alone with a request that nobody waits for any more."""
+        key = flown << WORKS | flight.works
+        self.live.alone[key] = msgspec.structs.replace(flight, decision=None)
+        waiting = self.live.pods[flight.pod].waiting
+        if flown in waiting:
+            waiting[waiting.index(flown)] = ~key
+        flight.there = False
+
+    def _copy(self, flown: int, flight: Flight, decision: Decision) -> None:
+        """Copies go to their pods. From here on they end for themselves."""
+        begun_here = [one for one in decision.effects if isinstance(one, RequestStarted)]
+        others = [one for one in decision.effects if not isinstance(one, RequestStarted)]
+        own = decision.started
+        flight.decision = msgspec.structs.replace(decision, effects=(*others, *((own,) if own is not None else ())))
+        for number, mirror in enumerate(decision.mirrors):
+            started = RequestStarted(mirror.cluster, mirror.endpoint.key)
+            copy = msgspec.structs.replace(
+                flight,
+                arrived=self.live.now,
+                pod=self._pod_at[mirror.endpoint.address, mirror.endpoint.port],
+                works=COPY + 1 + number,
+                decision=Decision(
+                    FORWARDED,
+                    mirror.request,
+                    cluster=mirror.cluster,
+                    endpoint=mirror.endpoint,
+                    effects=(started,) if started in begun_here else (),
+                ),
+            )
+            key = flown << WORKS | copy.works
+            self.live.alone[key] = copy
+            self._put_late(self.live.now, timeout_of(decision.action), flown, copy.works)
+            self._arrive(~key, copy)
+
+    def _finish(self, session: Session, decision: Decision, what: int | Failure) -> None:
+        """The proxy hears how a request has ended."""
+        if not self._timed:
+            session.apply(decision.finished())  # nobody watches how it ends
+            return
+        self._advance(session)
+        session.finish(decision, MEANINGS[what].event if isinstance(what, Failure) else what)
 
     def _tried(self, flown: int, flight: Flight, what: int | Failure) -> None:
         """A try through a proxy has ended: there may be another one."""
         decision, client = flight.decision, self._clients[flight.client]
         assert decision is not None
-        session = client.session
-        assert session is not None
-        if self._timed:
-            self._advance(session)
-        if not self._timed:
-            session.apply(decision.finished())  # nobody watches how it ends
-        elif isinstance(what, Failure):
-            session.finish(decision, Event.CONNECT_FAILED)
-        else:
-            session.finish(decision, what)
+        session = client.sessions[flight.worker]
+        self._finish(session, decision, what)
         # No rule of Istio's tries again after a plain 200.
         if what != 200 and decision.started is not None and session.router.retries(decision, what):
             action = decision.action
@@ -501,14 +634,15 @@ class Simulation:
             self._agenda.add((self.live.now + wait, SEND, flown, 0))
             return
         if isinstance(what, Failure):
-            self._over(flown, flight, REFUSED if what is Failure.CONNECT_FAILED else STOPPED)
+            self._over(flown, flight, SAID[what])
         else:
             self._over(flown, flight, _SAID.get(what) or f"status {what}")
 
-    # Straight to pods
+    # Connections of clients
 
-    def _find_line(self, flown: int, flight: Flight, client: _Client, mine: ClientNow) -> None:
-        """A connection for the request: one that has room, the one used last first, else a new one, else it waits."""
+    def _find_line(self, flown: int, flight: Flight, client: _Client, mine: ClientNow) -> bool:
+        """A connection for the request: one that has room, the one used last first, else a new one. Without one it
+        waits, or is over."""
         lines, most = self.live.lines, MOST_STREAMS if client.kind.multiplexed else 1
         for number in reversed(mine.lines):
             line = lines[number]
@@ -520,24 +654,34 @@ class Simulation:
                 # All of them are worn and still busy.
                 mine.in_flight -= 1
                 mine.waiting.insert(0, flown)
-                return
+                return False
             opened = self._open(flown, flight, client, mine)
             if opened is None:
-                return
+                return False
             number, line = opened
         line.had += 1
         line.now += 1
         # The one used last stands last.
         mine.lines.remove(number)
         mine.lines.append(number)
-        flight.line, flight.pod = number, line.pod
-        self._arrive(flown, flight)
+        flight.line = number
+        if self._straight:
+            flight.pod = line.pod
+        else:
+            flight.worker = line.pod
+        return True
 
     def _open(self, flown: int, flight: Flight, client: _Client, mine: ClientNow) -> tuple[int, Line] | None:
-        assert isinstance(self._target, Straight)
         live = self.live
         number = live.opened
         live.opened = number + 1
+        if not isinstance(self._target, Straight):
+            # Kernels hash the four numbers of a connection: as good as a draw.
+            worker = draw(client.seed, mine.opened, b"worker") % len(client.sessions)
+            mine.opened += 1
+            line = live.lines[number] = Line(live.now, worker)
+            mine.lines.append(number)
+            return number, line
         ask = self._request(client, flight)
         connected = self._target.balancer.connect(
             Connection(ask.port, source_ip=client.source_ip, source_port=1024 + number % 64512),
@@ -586,9 +730,24 @@ class Simulation:
             self._close(number, mine)
 
     def _close(self, number: int, mine: ClientNow) -> None:
-        for effect in self.live.lines.pop(number).connected.finished():
-            self._node.apply(effect)
         mine.lines.remove(number)
+        connected = self.live.lines.pop(number).connected
+        if connected is None:
+            return  # a proxy's, who remembers nothing of it
+        assert isinstance(self._target, Straight)
+        lingers = self._target.balancer.lingers * MILLISECOND
+        for effect in connected.closing() if lingers else connected.finished():
+            self._node.apply(effect)
+        if lingers:
+            self.live.closing[number] = connected
+            if self.live.now + lingers < self._until:
+                self._agenda.add((self.live.now + lingers, FORGET, number, 0))
+
+    def _forget(self, number: int) -> None:
+        """The node forgets a connection that was closed a while ago."""
+        self._node_now()
+        for effect in self.live.closing.pop(number).forgotten():
+            self._node.apply(effect)
 
     def _tidy(self, client: _Client, mine: ClientNow) -> None:
         """Close idle connections that nothing more is asked on, so that others may be opened."""
@@ -622,7 +781,7 @@ class Simulation:
         live, cell = self.live, self._cell(self.live.pods[number])
         cell.requests += 1
         before = live.met.get(flight.user)
-        if before != number:
+        if before != number and flight.works < COPY:  # nobody meets the pod of a copy
             cell.moved += before is not None
             live.met[flight.user] = number
         if refused:
@@ -632,7 +791,7 @@ class Simulation:
         return cell
 
     def _arrive(self, flown: int, flight: Flight) -> None:
-        """The request is at its pod."""
+        """The request is at its pod. Here and below, those that nobody waits for have numbers below 0."""
         number = flight.pod
         pod, served = self.live.pods[number], self._served[number]
         if not pod.up:
@@ -652,24 +811,26 @@ class Simulation:
 
     def _work(self, flown: int, flight: Flight, pod: PodNow, served: _Served) -> None:
         pod.busy += 1
-        flight.works += 1
-        takes = served.always
+        works, takes = flight.works, served.always
+        mirror = b"/mirror.%d" % (works - COPY - 1) if works > COPY else b""
         if takes is None:
-            takes = served.time(draw(self._clients[flight.client].seed, flight.number, b"service"))
+            takes = served.time(draw(self._clients[flight.client].seed, flight.number, b"service" + mirror))
         flight.status = served.statuses[0]
         if len(served.statuses) > 1:
-            tries = len(flight.decision.tried) if flight.decision is not None else 0
-            name = b"status.%d" % tries
+            name = b"status" + mirror if mirror else b"status.%d" % (works - 1)
             which = draw(self._clients[flight.client].seed, flight.number, name) % served.sums[-1]
             flight.status = served.statuses[bisect_right(served.sums, which)]
         at = self.live.now + takes
         if at < self._until:  # else it is unfinished at the end
-            self._agenda.add((at, END, flown, flight.works))
+            self._agenda.add((at, END, flown if flown >= 0 else ~flown >> WORKS, works))
 
     def _end(self, flown: int, works: int) -> None:
         flight = self.live.flights.get(flown)
         if flight is None or not flight.there or flight.works != works:
-            return  # its pod stopped before
+            key = flown << WORKS | works
+            flight, flown = self.live.alone.get(key), ~key
+            if flight is None:
+                return  # its pod stopped before
         number = flight.pod
         pod = self.live.pods[number]
         pod.busy -= 1
@@ -678,7 +839,8 @@ class Simulation:
             served = self._served[number]
             while pod.waiting and (not served.limit or pod.busy < served.limit):
                 following = pod.waiting.pop(0)
-                self._work(following, self.live.flights[following], pod, served)
+                next_one = self.live.flights[following] if following >= 0 else self.live.alone[~following]
+                self._work(following, next_one, pod, served)
 
     def _gone(self, flown: int, flight: Flight, what: int | Failure) -> None:
         """The request has left its pod."""
@@ -693,13 +855,14 @@ class Simulation:
         self._ended(flown, flight, what)
 
     def _ended(self, flown: int, flight: Flight, what: int | Failure) -> None:
-        if flight.line < 0:
+        if flown < 0:
+            del self.live.alone[~flown]
+            if flight.decision is not None:
+                self._finish(self._session(flight, self._clients[flight.client]), flight.decision, what)
+        elif not self._straight:
             self._tried(flown, flight, what)
-            return
-        said = f"status {what}" if isinstance(what, int) else STOPPED
-        client, mine = self._clients[flight.client], self.live.clients[flight.client]
-        self._left_line(flight, client, mine)
-        self._over(flown, flight, said)
+        else:
+            self._over(flown, flight, _SAID.get(what) or f"status {what}" if isinstance(what, int) else SAID[what])
 
     def _over(self, flown: int, flight: Flight, said: str) -> None:
         """The client has its answer, or knows that there is none."""
@@ -707,6 +870,8 @@ class Simulation:
         live.outcomes[said] = live.outcomes.get(said, 0) + 1
         del live.flights[flown]
         mine = live.clients[flight.client]
+        if flight.line >= 0:
+            self._left_line(flight, self._clients[flight.client], mine)
         mine.in_flight -= 1
         if self._clients[flight.client].most and mine.waiting:
             self._free.append(flight.client)
@@ -743,15 +908,19 @@ class Simulation:
 
     def _stop(self, place: int, pod: PodNow) -> None:
         pod.up = False
-        for client, mine in zip(self._clients, self.live.clients, strict=True):
-            for line in list(mine.lines):
-                if self.live.lines[line].pod == place:
-                    self.live.lines[line].broken = True
-            self._tidy(client, mine)
+        if self._straight:
+            for client, mine in zip(self._clients, self.live.clients, strict=True):
+                for line in list(mine.lines):
+                    if self.live.lines[line].pod == place:
+                        self.live.lines[line].broken = True
+                self._tidy(client, mine)
         pod.busy, pod.waiting = 0, []
         for flown, flight in sorted(self.live.flights.items()):
             if flight.pod == place and flight.there:
                 self._gone(flown, flight, Failure.RESET)
+        for key, flight in sorted(self.live.alone.items()):
+            if flight.pod == place:
+                self._gone(~key, flight, Failure.RESET)
 
 
 def fits_pod(name: str, pattern: str) -> bool:

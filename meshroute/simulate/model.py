@@ -76,8 +76,9 @@ class Clients(msgspec.Struct, frozen=True):
 
     They are called `name`, or `name-0`, `name-1` and so on where there are several. `connections` is how many each
     may have open, 0 for as many as it needs: a request that finds none waits. With `multiplexed` (HTTP/2) a connection
-    carries up to 100 at once, else (HTTP/1.1) one. Each has a proxy of its own, unless `proxy` names a shared one.
-    `users` is how many users it asks for, drawn anew for each request; 0 where the client is its own user.
+    carries up to 100 at once, else (HTTP/1.1) one. Each has a proxy of its own, unless `proxy` names a shared one; it
+    has `workers`, each with turns of its own, and a connection stays with one of them. `users` is how many users it
+    asks for, drawn anew for each request; 0 where the client is its own user.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Clients(msgspec.Struct, frozen=True):
     multiplexed: bool = False
     proxy: str = ""
     users: int = 0
+    workers: int = 1
 
     def __post_init__(self) -> None:
         if not isfinite(self.rate) or self.rate < 0:
@@ -100,6 +102,7 @@ class Clients(msgspec.Struct, frozen=True):
             ("count", self.count, 1),
             ("connections", self.connections, 0),
             ("users", self.users, 0),
+            ("workers", self.workers, 1),
         ):
             if value < least:
                 raise ValueError(f"the {what} of `{self.name}` must be at least {least}, got {value}")
@@ -208,6 +211,12 @@ class Scenario(msgspec.Struct, frozen=True):
         names = [name for one in self.clients for name in one.names]
         if len(set(names)) < len(names):
             raise ValueError("two clients have the same name")
+        workers: dict[str, int] = {}
+        for one in self.clients:
+            if one.proxy and workers.setdefault(one.proxy, one.workers) != one.workers:
+                raise ValueError(
+                    f"the proxy `{one.proxy}` has {workers[one.proxy]} workers for some, and not for others"
+                )
         kind = type(self.target)
         groups = {one.name for one in self.clients}
         for change in self.changes:

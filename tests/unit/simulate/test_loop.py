@@ -22,6 +22,7 @@ from meshroute.simulate import (
     SECOND,
     Arrivals,
     Asking,
+    ByKubeProxy,
     Change,
     Clients,
     Constant,
@@ -38,15 +39,20 @@ from meshroute.simulate import (
 from meshroute.simulate.agenda import Agenda
 from meshroute.simulate.chance import draw, sampler, seed_of
 from meshroute.simulate.connections import of_service
+from meshroute.state import RequestStarted
 from meshroute.table import (
     Cluster,
+    Delay,
     Endpoint,
+    Fault,
     Forward,
     LeastRequest,
     Listener,
     Maglev,
+    Mirror,
     OutlierDetection,
     Policy,
+    Portion,
     RandomChoice,
     Retries,
     RoundRobin,
@@ -60,6 +66,8 @@ from tests.bounds import plausible
 
 ROOT = Path(__file__).parents[3]
 WEB = ClusterName("web")
+COPY = ClusterName("copy")
+TO_WEB = (WeightedCluster(WEB, 1),)
 ASK = (Asking("http://web/"),)
 LONGEST = simulate.Lognormal(2**62, 10.0)
 CHANCE = Fraction(1, 10**9)
@@ -75,6 +83,18 @@ def router(count: int = 3, policy: Policy | None = None, outliers: OutlierDetect
     return mr.Router(mr.RoutingTable((), (web,), otherwise=WEB))
 
 
+def routed(action: Forward, count: int = 3, policy: Policy | None = None, fault: Fault | None = None) -> mr.Router:
+    """A router with one route to `web`, and a cluster `copy` of two pods of its own."""
+    clusters = (
+        Cluster(WEB, policy or RoundRobin(), pods(count)),
+        Cluster(
+            COPY, RoundRobin(), (Endpoint("10.9.0.0", 80, "default/copy-0"), Endpoint("10.9.0.1", 80, "default/copy-1"))
+        ),
+    )
+    host = VirtualHost("web", ("*",), (Route(RouteMatch(), action, fault=fault),))
+    return mr.Router(mr.RoutingTable((Listener(80, (host,)),), clusters))
+
+
 def straight(count: int = 3) -> Straight:
     return Straight(PerConnectionRandom(pods(count)))
 
@@ -86,6 +106,15 @@ def run(scenario: Scenario) -> Result:
 def clients(name: str, rate: float, **more: object) -> Clients:
     fields: dict[str, object] = {"name": name, "rate": rate, "asks": ASK, **more}
     return msgspec.structs.replace(Clients("x", 1.0, ASK), **fields)
+
+
+SERVICE = mr.load(ROOT / "docs/examples/services")
+KUBE_PROXIES = ("iptables", "ipvs:wlc", "ipvs:rr", "userspace")
+
+
+def by_kube_proxy(mode: str, service: str = "web") -> Straight:
+    """A Service of three pods, as a node has it."""
+    return Straight(ByKubeProxy(SERVICE.service(service, kube_proxy=mr.KubeProxy.parse(mode)), 80))
 
 
 # Scenarios in which everything happens
@@ -105,6 +134,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         connections=st.integers(0, 2),
         multiplexed=st.booleans(),
         users=st.sampled_from([0, 5]),
+        workers=st.integers(1, 3),
     )
     groups = draw(st.lists(group, min_size=1, max_size=3))
     named = tuple(msgspec.structs.replace(one, name=f"c{number}") for number, one in enumerate(groups))
@@ -120,7 +150,18 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     def target() -> Through | Straight:
         count = draw(st.integers(1, 4))
         if not through:
-            return straight(draw(st.sampled_from([0, count])))
+            by = draw(st.sampled_from([None, *KUBE_PROXIES]))
+            return straight(draw(st.sampled_from([0, count]))) if by is None else by_kube_proxy(by)
+        if draw(st.booleans()):
+            action = Forward(
+                TO_WEB,
+                timeout=draw(st.sampled_from([0, 20, 120])),
+                stream_timeout=draw(st.sampled_from([None, None, 0, 90])),
+                retries=draw(st.sampled_from([None, Retries(("5xx",), 2, per_try_timeout=30), Retries(("reset",), 3)])),
+                mirrors=draw(st.sampled_from([(), (Mirror(COPY),), (Mirror(COPY, Portion(50)), Mirror(WEB))])),
+            )
+            fault = draw(st.sampled_from([None, Fault(Delay(40, Portion(50)))]))
+            return Through(routed(action, count, draw(st.sampled_from(POLICIES)), fault))
         watch = draw(st.sampled_from([None, OutlierDetection(consecutive_5xx=2, max_ejection_percent=50)]))
         return Through(router(count, draw(st.sampled_from(POLICIES)), watch))
 
@@ -155,7 +196,8 @@ def test_every_request_is_served_once_or_fails_with_a_reason(scenario: Scenario)
     result, live = simulation.result(), simulation.live
     assert sum(result.outcomes.values()) == result.made == sum(one.made for one in live.clients)
     assert result.outcomes.get("unfinished", 0) == len(live.flights)
-    there = [sum(one.pod == place and one.there for one in live.flights.values()) for place in range(len(live.pods))]
+    everybody = [*live.flights.values(), *live.alone.values()]
+    there = [sum(one.pod == place and one.there for one in everybody) for place in range(len(live.pods))]
     assert [one.present for one in live.pods] == there
     for total, left in zip(result.totals, there, strict=True):
         assert total.requests == total.ended + left
@@ -167,6 +209,19 @@ def test_every_request_is_served_once_or_fails_with_a_reason(scenario: Scenario)
     for kind, one in zip(simulation._clients, live.clients, strict=True):
         assert not one.waiting or one.in_flight == kind.most or any(live.lines[line].now for line in one.lines)
     assert sorted(live.lines) == sorted(line for one in live.clients for line in one.lines)
+    # What proxies and nodes count is what is under way for them, and what nodes have not forgotten.
+    counted = sum(
+        sum(some.values())
+        for one in (workers[0] for workers in simulation._proxies.values())
+        for some in one.state.active.values()
+    )
+    decided = [one.decision for one in everybody if one.decision is not None and (one.there or one.pod >= 0)]
+    assert counted == sum(isinstance(effect, RequestStarted) for one in decided for effect in one.effects)
+    node = simulation._node.state()
+    assert sum(sum(some.values()) for some in node.active.values()) == sum(
+        one.connected is not None for one in live.lines.values()
+    )
+    assert sum(sum(some.values()) for some in node.inactive.values()) == len(live.closing)
 
 
 @settings(max_examples=40)
@@ -529,7 +584,7 @@ def test_newcomers_join_when_they_come() -> None:
             changes=(Change(7 * SECOND, Through(router(4, slow))),),
         )
     ).run()
-    (session,) = simulation._proxies.values()
+    ((session,),) = simulation._proxies.values()
     assert session.state.joined == {"web": {"10.8.0.3:80": 7000}}
 
 
@@ -560,7 +615,157 @@ def test_a_request_that_is_tried_again_elsewhere_ends_there() -> None:
     assert served.p50 >= 3 * SECOND // 2
 
 
+def fails_with(time: int, action: Forward, rate: float = 1.0, until: int = 4 * SECOND, **more: object) -> Result:
+    """One client, in step, of pods that take so long."""
+    who = (clients("a", rate, arrivals=Arrivals.IN_STEP),)
+    fields: dict[str, object] = {"serving": (Serving(time=Constant(time)),), **more}
+    return run(msgspec.structs.replace(Scenario(who, Through(routed(action)), until), **fields))
+
+
+def test_the_time_for_an_answer_is_over() -> None:
+    """The client hears of it when the time is over; pods go on, and are busy for nobody."""
+    result = fails_with(700_000, Forward(TO_WEB, timeout=300))
+    assert result.outcomes == {"response_timeout": 4}
+    assert [(one.requests, one.ended, one.p99) for one in result.totals if "web" in one.pod] == [
+        (2, 2, 700_000),
+        (1, 1, 700_000),
+        (1, 1, 700_000),
+    ]
+    assert sum(one.concurrency for one in result.totals) == 4 * 0.7 / 4
+    assert fails_with(300_000, Forward(TO_WEB, timeout=300)).outcomes == {"status 200": 4}
+
+
+def test_the_time_of_a_try_is_over_and_another_pod_is_asked() -> None:
+    """Three tries of 200 ms at most, with waits below 25 and 50 ms; the whole has to be enough for them."""
+    again = Retries(("5xx",), 2, per_try_timeout=200)
+    result = fails_with(500_000, Forward(TO_WEB, retries=again))
+    assert result.outcomes == {"upstream_per_try_timeout": 4}
+    assert [one.requests for one in result.totals if "web" in one.pod] == [4, 4, 4]
+    limited = fails_with(500_000, Forward(TO_WEB, timeout=210, retries=again))
+    assert limited.outcomes == {"response_timeout": 4}
+    assert 4 < sum(one.requests for one in limited.totals) <= 8
+    # One slow pod of three: whoever meets it is served by the next one.
+    slow = (Serving("web-1", time=Constant(500_000)), Serving(time=Constant(1000)))
+    assert fails_with(0, Forward(TO_WEB, retries=again), serving=slow).outcomes == {"status 200": 4}
+
+
+def test_a_request_that_was_given_up_in_a_queue_is_still_worked_on() -> None:
+    """Pods that work on one at a time: what comes later waits for what nobody waits for."""
+    one = (Serving(time=Constant(600_000), limit=1),)
+    result = fails_with(0, Forward(TO_WEB, timeout=100), rate=10.0, until=SECOND, serving=one)
+    assert result.outcomes == {"response_timeout": 9, "unfinished": 1}
+    assert [(each.requests, each.ended) for each in result.totals if "web" in each.pod] == [(4, 1), (3, 1), (3, 1)]
+
+
+def test_the_whole_exchange_has_its_time_and_a_delay_is_part_of_it() -> None:
+    """`stream_timeout` counts from the request on, `timeout` from when it is sent."""
+    fault = Fault(Delay(100, Portion(100)))
+    who = (clients("a", 1.0, arrivals=Arrivals.IN_STEP),)
+
+    def outcomes(action: Forward, time: int) -> dict[str, int]:
+        through = Through(routed(action, fault=fault))
+        return run(Scenario(who, through, SECOND, serving=(Serving(time=Constant(time)),))).outcomes
+
+    assert outcomes(Forward(TO_WEB, stream_timeout=150), 50_000) == {"status 200": 1}
+    assert outcomes(Forward(TO_WEB, stream_timeout=150), 50_001) == {"max_duration_timeout": 1}
+    assert outcomes(Forward(TO_WEB, timeout=150), 150_000) == {"status 200": 1}
+    assert outcomes(Forward(TO_WEB, timeout=150), 150_001) == {"response_timeout": 1}
+
+
+def test_a_fault_delays_a_request_once_and_not_its_retries() -> None:
+    """The delay stands before the first try."""
+    again = Retries(("5xx",), 2)
+    through = Through(routed(Forward(TO_WEB, retries=again), fault=Fault(Delay(200, Portion(100)))))
+    who = (clients("a", 1.0, arrivals=Arrivals.IN_STEP),)
+    rules = (Serving(time=Constant(0), answers=((503, 1),)),)
+    result = run(Scenario(who, through, SECOND, serving=rules))
+    assert result.outcomes == {"status 503": 1}
+    latest = max(one.p99 or 0 for one in result.totals)
+    assert 200_000 <= latest < 200_000 + 25_000 + 50_000
+
+
+def test_copies_make_work_and_nobody_hears_of_them() -> None:
+    """Each request goes to one pod of each; what copies meet changes nothing for clients."""
+    action = Forward(TO_WEB, mirrors=(Mirror(COPY),))
+    rules = (Serving("copy-*", time=Constant(900_000), answers=((503, 1),)), Serving(time=Constant(1000)))
+    result = fails_with(0, action, rate=3.0, until=4 * SECOND, serving=rules)
+    assert result.outcomes == {"status 200": 12}
+    assert [(one.pod, one.requests, one.errors, one.moved) for one in result.totals if "copy" in one.pod] == [
+        ("default/copy-0", 6, 5, 0),
+        ("default/copy-1", 6, 5, 0),
+    ]
+    assert sum(one.requests for one in result.totals if "web" in one.pod) == 12
+
+
+def test_the_limit_for_an_answer_holds_for_copies_too() -> None:
+    """A proxy that waits no longer for a copy counts it no longer; its pod works on."""
+    who = (clients("a", 1.0, arrivals=Arrivals.IN_STEP),)
+    scenario = Scenario(
+        who,
+        Through(routed(Forward(TO_WEB, timeout=300, mirrors=(Mirror(COPY),)))),
+        SECOND,
+        serving=(Serving("copy-*", time=Constant(900_000)), Serving(time=Constant(1000))),
+    )
+
+    def counted(until: int) -> tuple[dict[str, int], int]:
+        simulation = Simulation(scenario).run(until)
+        ((session,),) = simulation._proxies.values()
+        return {name: sum(some.values()) for name, some in session.state.active.items()}, len(simulation.live.alone)
+
+    assert counted(500) == ({"web": 1, "copy": 1}, 1)
+    assert counted(299_000) == ({"copy": 1}, 1)
+    assert counted(301_000) == ({}, 1)
+    assert counted(950_000) == ({}, 0)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_turns_are_those_of_a_worker(workers: int) -> None:
+    """Through one connection everything comes to one worker, and is even within one request; through many, within one
+    for each worker."""
+    one = clients("a", 40.0, connections=1, multiplexed=True, workers=workers, proxy="gateway")
+    result = run(Scenario((one,), Through(router(3)), 20 * SECOND))
+    requests = [each.requests for each in result.totals]
+    assert max(requests) - min(requests) <= 1
+    many = clients("a", 40.0, keep_alive=KeepAlive(1), workers=workers, proxy="gateway")
+    simulation = Simulation(Scenario((many,), Through(router(3)), 20 * SECOND)).run()
+    requests = [each.requests for each in simulation.result().totals]
+    assert max(requests) - min(requests) <= workers
+    (sessions,) = simulation._proxies.values()
+    assert len(sessions) == workers
+    assert all(session.ordinal > 100 for session in sessions)
+
+
+def test_workers_count_requests_together() -> None:
+    """Least request in one worker sees what another one has sent."""
+    one = clients("a", 200.0, keep_alive=KeepAlive(1), workers=3, proxy="gateway")
+    simulation = Simulation(
+        Scenario((one,), Through(router(3, LeastRequest())), SECOND, (Serving(time=LONGEST),))
+    ).run()
+    (sessions,) = simulation._proxies.values()
+    states = [session.state for session in sessions]
+    assert sum(states[0].active[WEB].values()) == simulation.live.flown > 100
+    assert states[0].active == states[1].active == states[2].active
+
+
+def test_ipvs_knows_connections_that_were_closed_for_two_minutes() -> None:
+    """They weigh less than open ones, and are forgotten in time."""
+    who = (clients("a", 1.0, arrivals=Arrivals.IN_STEP, keep_alive=KeepAlive(1)),)
+    scenario = Scenario(who, by_kube_proxy("ipvs:lc"), until=200 * SECOND)
+
+    def known(until: int) -> int:
+        simulation = Simulation(scenario).run(until * SECOND)
+        node = simulation._node.state()
+        assert not node.active or sum(map(len, node.active.values())) == 0
+        return sum(sum(some.values()) for some in node.inactive.values())
+
+    assert [known(seconds) for seconds in (1, 100, 119, 150, 200)] == [1, 100, 119, 120, 120]
+
+
 # Misuse
+
+
+def _two_of_a_proxy() -> tuple[Clients, Clients]:
+    return clients("a", 1.0, proxy="gateway"), clients("b", 1.0, proxy="gateway", workers=2)
 
 
 @pytest.mark.parametrize(
@@ -571,6 +776,8 @@ def test_a_request_that_is_tried_again_elsewhere_ends_there() -> None:
         (lambda: clients("", 1.0), "need a name"),
         (lambda: clients("a", 1.0, asks=()), "at least one request"),
         (lambda: clients("a", 1.0, count=0), "count"),
+        (lambda: clients("a", 1.0, workers=0), "workers"),
+        (lambda: Scenario(_two_of_a_proxy(), straight(), 1), "`gateway` has 1 workers for some"),
         (lambda: Asking("http://web/", weight=0), "at least 1"),
         (lambda: KeepAlive(-1), "negative"),
         (lambda: Serving(limit=-1), "negative"),
