@@ -1,6 +1,6 @@
 """State: what a data plane remembers between requests, and the effects that change it.
 
-Source    spec/state.md STATE-1 to STATE-9
+Source    spec/state.md STATE-1 to STATE-10
 Inputs    effects, from decisions and from the caller who knows when a request ends. Times are whole milliseconds since
           the proxy started.
 Exactness `after` returns the next state and leaves this one as it is. Counts never go below 0.

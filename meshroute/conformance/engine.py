@@ -26,7 +26,7 @@ from meshroute.compile.locality import ByLocality, Preference, preference_of, sp
 from meshroute.compile.pods import assumed_address, safe_name
 from meshroute.compile.registry import Member
 from meshroute.compile.resolve import covers, most_specific, resolve
-from meshroute.conformance import balancing, seeing, services
+from meshroute.conformance import balancing, reuse, seeing, services
 from meshroute.conformance.seeing import mesh_of
 from meshroute.diagnostics import Diagnostic
 from meshroute.formats import FormatError
@@ -614,6 +614,7 @@ _FUNCTIONS: Mapping[str, Any] = {
     **balancing.FUNCTIONS,
     **seeing.FUNCTIONS,
     **services.FUNCTIONS,
+    **reuse.FUNCTIONS,
     "lint": _linted,
     "locality": lambda text: topology.canonical(text),
     "locality_setting": _locality_setting,

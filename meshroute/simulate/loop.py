@@ -45,7 +45,6 @@ from meshroute.simulate.chance import Constant, draw, minus_ln, sampler, seed_of
 from meshroute.simulate.follow import begun, followed, goes_by_time
 from meshroute.simulate.live import Cell, ClientNow, Flight, Line, Live, PodNow, Saved, laid_aside, taken_up
 from meshroute.simulate.model import (
-    MOST_STREAMS,
     SECOND,
     Arrivals,
     Asking,
@@ -57,6 +56,9 @@ from meshroute.simulate.model import (
     Through,
     exactly,
 )
+from meshroute.simulate.pool import MOST_STREAMS, with_room
+from meshroute.simulate.pool import begun as begun_on
+from meshroute.simulate.pool import ended as ended_on
 from meshroute.simulate.tally import Result, result_of
 from meshroute.state import Ledger, RequestStarted, State, TimePassed
 from meshroute.table import Endpoint, Forward
@@ -641,29 +643,24 @@ class Simulation:
     # Connections of clients
 
     def _find_line(self, flown: int, flight: Flight, client: _Client, mine: ClientNow) -> bool:
-        """A connection for the request: one that has room, the one used last first, else a new one. Without one it
-        waits, or is over."""
-        lines, most = self.live.lines, MOST_STREAMS if client.kind.multiplexed else 1
-        for number in reversed(mine.lines):
-            line = lines[number]
-            if line.now < most and not self._worn(line, client):
-                break
-        else:
+        """A connection for the request: one that has room, else a new one. Without one it waits, or is over."""
+        lines, multiplexed = self.live.lines, client.kind.multiplexed
+        most = MOST_STREAMS if multiplexed else 1
+        number = with_room(mine.lines, lambda one: lines[one].now < most and not self._worn(lines[one], client))
+        if number is None:
             self._tidy(client, mine)
             if client.kind.connections and len(mine.lines) >= client.kind.connections:
                 # All of them are worn and still busy.
                 mine.in_flight -= 1
                 mine.waiting.insert(0, flown)
                 return False
-            opened = self._open(flown, flight, client, mine)
-            if opened is None:
+            number = self._open(flown, flight, client, mine)
+            if number is None:
                 return False
-            number, line = opened
+        line = lines[number]
         line.had += 1
         line.now += 1
-        # The one used last stands last.
-        mine.lines.remove(number)
-        mine.lines.append(number)
+        begun_on(mine.lines, number, multiplexed=multiplexed)
         flight.line = number
         if self._straight:
             flight.pod = line.pod
@@ -671,7 +668,7 @@ class Simulation:
             flight.worker = line.pod
         return True
 
-    def _open(self, flown: int, flight: Flight, client: _Client, mine: ClientNow) -> tuple[int, Line] | None:
+    def _open(self, flown: int, flight: Flight, client: _Client, mine: ClientNow) -> int | None:
         live = self.live
         number = live.opened
         live.opened = number + 1
@@ -679,9 +676,9 @@ class Simulation:
             # Kernels hash the four numbers of a connection: as good as a draw.
             worker = draw(client.seed, mine.opened, b"worker") % len(client.sessions)
             mine.opened += 1
-            line = live.lines[number] = Line(live.now, worker)
+            live.lines[number] = Line(live.now, worker)
             mine.lines.append(number)
-            return number, line
+            return number
         ask = self._request(client, flight)
         connected = self._target.balancer.connect(
             Connection(ask.port, source_ip=client.source_ip, source_port=1024 + number % 64512),
@@ -702,9 +699,9 @@ class Simulation:
             self._count(pod, flight, refused=True)
             self._over(flown, flight, REFUSED)
             return None
-        line = live.lines[number] = Line(live.now, pod, connected)
+        live.lines[number] = Line(live.now, pod, connected)
         mine.lines.append(number)
-        return number, line
+        return number
 
     def _node_now(self) -> State:
         """What balancers of connections remember, by now."""
@@ -728,6 +725,8 @@ class Simulation:
         line.now -= 1
         if not line.now and self._worn(line, client):
             self._close(number, mine)
+        else:
+            ended_on(mine.lines, number, multiplexed=client.kind.multiplexed)
 
     def _close(self, number: int, mine: ClientNow) -> None:
         mine.lines.remove(number)

@@ -23,8 +23,6 @@ from meshroute.simulate.connections import ConnectionBalancer
 
 SECOND: Final = 1_000_000
 """Microseconds."""
-MOST_STREAMS: Final = 100
-"""Requests that one HTTP/2 connection carries at once."""
 
 
 class Arrivals(StrEnum):

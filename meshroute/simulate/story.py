@@ -232,6 +232,7 @@ class _Story:
         found = []
         names: set[str] = set()
         proxies: dict[str, Sidecar] = {}
+        workers: dict[str, int] = {}
         for one, path in fields.items("clients"):
             own = Fields(
                 self.reader,
@@ -247,6 +248,7 @@ class _Story:
                     "http2",
                     "users",
                     "proxy",
+                    "workers",
                     "requests",
                     "namespace",
                     "labels",
@@ -266,6 +268,7 @@ class _Story:
                 own.flag("http2"),
                 own.text("proxy", ""),
                 own.whole("users", 0, 0),
+                own.whole("workers", 1, 1, 1024),
             )
             taken = sorted(names & set(made.names))
             if taken:
@@ -278,6 +281,10 @@ class _Story:
             )
             if made.proxy and proxies.setdefault(made.proxy, view) != view:
                 own.wrong("proxy", f"clients of the proxy `{clip(made.proxy)}` run elsewhere", "one proxy, one place")
+            if made.proxy and (some := workers.setdefault(made.proxy, made.workers)) != made.workers:
+                said = f"the proxy `{clip(made.proxy)}` has {some} workers for the clients above"
+                own.wrong("workers" if own.has("workers") else "proxy", said, "say the same number of each of them")
+                made = msgspec.structs.replace(made, workers=some)
             if name and not taken:
                 found.append((made, view))
         if not fields.has("clients"):

@@ -405,6 +405,18 @@ def test_multiplexed_requests_share_a_connection() -> None:
 # Pods
 
 
+def test_of_free_connections_the_one_freed_last_is_used_first() -> None:
+    """Two a second, of which the first takes 900 ms and keeps its connection till after the second has ended: so the
+    third, alone again, goes over the first one's connection, and so on."""
+    who = (clients("a", 2.0, arrivals=Arrivals.IN_STEP),)
+    scenario = Scenario(who, straight(9), 6 * SECOND, (Serving(time=Constant(900_000)),))
+    first, second = (line.pod for _, line in sorted(Simulation(scenario).run().live.lines.items()))
+    assert first != second
+    rules = (Serving(f"web-{first}", time=Constant(900_000)), Serving(time=Constant(100_000)))
+    result = run(msgspec.structs.replace(scenario, serving=rules))
+    assert [one.requests for one in result.totals if one.requests] == [6, 6]
+
+
 def test_a_pod_s_queue() -> None:
     """One at a time, 100 ms each, asked ten times a second in step by two: the second waits, or is turned away."""
     pair = (clients("a", 10.0, arrivals=Arrivals.IN_STEP, count=2),)

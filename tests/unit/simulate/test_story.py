@@ -63,7 +63,8 @@ shows: [shares, imbalance]
 groups: {all: "nginx-*"}
 clients:
 - {name: a, rate: 0.5, count: 2, arrivals: in-step, keepAlive: {requests: 9, lifetime: 5s}, connections: 3, users: 4}
-- {name: b, rate: 2, http2: true, keepAlive: false, proxy: edge, namespace: shop, labels: {app: b}, locality: eu/eu-1}
+- {name: b, rate: 2, http2: true, keepAlive: false, proxy: edge, workers: 4, namespace: shop, labels: {app: b},
+   locality: eu/eu-1}
 - name: c
   rate: 1
   keepAlive: true
@@ -102,7 +103,7 @@ def test_every_field_is_read() -> None:
     a, b, c = scenario.clients
     assert (a.rate, a.count, a.arrivals, a.connections, a.users) == (0.5, 2, Arrivals.IN_STEP, 3, 4)
     assert a.keep_alive == KeepAlive(9, 5 * SECOND)
-    assert (b.multiplexed, b.keep_alive, b.proxy) == (True, KeepAlive(requests=1), "edge")
+    assert (b.multiplexed, b.keep_alive, b.proxy, b.workers) == (True, KeepAlive(requests=1), "edge", 4)
     assert c.keep_alive == KeepAlive()
     assert [(one.method, one.url, one.weight) for one in c.asks] == [
         ("POST", "http://nginx-service:80/x?n={n}", 3),
@@ -277,6 +278,15 @@ def test_runs_say_what_differs() -> None:
         (
             TOP + "clients:\n- {name: a, rate: 1, proxy: p}\n- {name: b, rate: 1, proxy: p, namespace: shop}\n",
             [("field-value", 6, 22, "clients[1].proxy", "clients of the proxy `p` run elsewhere")],
+        ),
+        (
+            TOP + "clients:\n- {name: a, rate: 1, proxy: p, workers: 2}\n- {name: b, rate: 1, proxy: p}\n"
+            "- {name: c, rate: 1, proxy: p, workers: 3}\n- {name: d, rate: 1, workers: 0}\n",
+            [
+                ("field-value", 6, 22, "clients[1].proxy", "the proxy `p` has 2 workers for the clients above"),
+                ("field-value", 7, 32, "clients[2].workers", "the proxy `p` has 2 workers for the clients above"),
+                ("field-value", 8, 22, "clients[3].workers", "`workers` must be between 1 and 1024, got 0"),
+            ],
         ),
         (ALL + "changes:\n- {at: 1s}\n", [("field-value", 7, 3, "changes[0]", "nothing changes here")]),
         (
