@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from itertools import product
 from typing import Any
 
@@ -155,7 +156,9 @@ def service_connect(
     return _told(proxy.connect(msgspec.convert(connection, mr.Connection), draws=mr.Draws.of(given=draws)))
 
 
-def _proxy(front: Mapping[str, Any], kube_proxy: Mapping[str, Any], node: str) -> mr.ServiceProxy:
+def _proxy(
+    front: Mapping[str, Any], kube_proxy: Mapping[str, Any], node: str, inside: Sequence[str] = ()
+) -> mr.ServiceProxy:
     fields = dict(front)
     endpoints = fields.pop("endpoints", None)
     if endpoints is not None:  # short for one port, or for each port of the front
@@ -166,9 +169,8 @@ def _proxy(front: Mapping[str, Any], kube_proxy: Mapping[str, Any], node: str) -
             for one in sorted(endpoints, key=str.encode)
         ]
         fields["ports"] = [{"backends": {family: backends}, **port} for port in ports]
-    return mr.ServiceProxy(
-        msgspec.convert({"name": "ns/svc", **fields}, Front), msgspec.convert(kube_proxy, mr.KubeProxy), node
-    )
+    made = msgspec.convert({"name": "ns/svc", **fields}, Front)
+    return mr.ServiceProxy(made, msgspec.convert(kube_proxy, mr.KubeProxy), node, inside=frozenset(inside))
 
 
 def connections(
@@ -207,21 +209,49 @@ def connections(
     return told
 
 
+def connection_counts(front: Mapping[str, Any], events: Sequence[Mapping[str, Any]], **more: Any) -> dict[str, int]:
+    """How many connections and requests of a run of `connections` each endpoint has; who has none is not there."""
+    return dict(Counter(connections(front, events, **more)))
+
+
 def connection_shares(
     front: Mapping[str, Any],
     connection: Mapping[str, Any],
     kube_proxy: Mapping[str, Any] | None = None,
     state: Mapping[str, Any] | None = None,
     horizon: Any = "next",
+    node: str = "",
+    inside: Sequence[str] = (),
 ) -> dict[str, str] | None:
     """The share of each endpoint (`none` for nobody), in lowest terms. None where there is no exact answer."""
-    proxy = _proxy(front, kube_proxy or {}, "")
+    proxy = _proxy(front, kube_proxy or {}, node, inside)
     asked = msgspec.convert({"port": 80, **connection}, mr.Connection)
     try:
         got = proxy.shares(asked, msgspec.convert(state or {}, mr.State), horizon=horizon)
     except mr.InexactError:
         return None
     return {str(key or "none"): str(share) for key, share in sorted(got.by_endpoint.items(), key=str)}
+
+
+def connection_ends(
+    front: Mapping[str, Any],
+    connections: Mapping[str, Mapping[str, Any]],
+    kube_proxy: Mapping[str, Any] | None = None,
+    node: str = "",
+    inside: Sequence[str] = (),
+) -> dict[str, list[str]]:
+    """Where each of these connections can go, in order, or why it goes nowhere. Raises ValueError where the chances
+    differ by more than the kernel's numbers round off."""
+    proxy = _proxy(front, kube_proxy or {}, node, inside)
+    ends: dict[str, list[str]] = {}
+    for name, fields in connections.items():
+        got = proxy.shares(msgspec.convert({"port": 80, **fields}, mr.Connection))
+        failed = [one.details for one in got.by_outcome if isinstance(one, mr.Failed)]
+        ends[name] = [*sorted(str(key) for key in got.by_endpoint if key is not None), *failed]
+        share = Fraction(1, len(ends[name]))
+        if any(abs(one - share) > Fraction(1, 2**31) for one in got.by_endpoint.values()):
+            raise ValueError(f"endpoints of `{name}` have different chances")
+    return ends
 
 
 # IPVS
@@ -309,7 +339,9 @@ FUNCTIONS: Mapping[str, Any] = {
     "label_selector": label_selector,
     "service_connect": service_connect,
     "connections": connections,
+    "connection_counts": connection_counts,
     "connection_shares": connection_shares,
+    "connection_ends": connection_ends,
     "kube_chain": lambda kind, service, protocol="TCP", endpoint="": chain_name(kind, service, protocol, endpoint),
     "ipvs_turns": ipvs_turns,
     "ipvs_choice": ipvs_choice,
