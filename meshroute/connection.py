@@ -55,7 +55,10 @@ class Connection(msgspec.Struct, frozen=True):
 
 
 class Connected(msgspec.Struct, frozen=True):
-    """Where one connection goes, and why. The fields mean what they mean in `Decision`."""
+    """Where one connection goes, and why. The fields mean what they mean in `Decision`.
+
+    `tried` has the endpoints that kube-proxy dialed in vain before, which it does in mode userspace alone.
+    """
 
     outcome: Outcome
     connection: Connection
@@ -66,6 +69,7 @@ class Connected(msgspec.Struct, frozen=True):
     endpoint: Endpoint | None = None
     effects: tuple[Effect, ...] = ()
     trace: tuple[Step, ...] = ()
+    tried: tuple[EndpointKey, ...] = ()
 
     @property
     def pod(self) -> str | None:
@@ -106,6 +110,7 @@ class Connected(msgspec.Struct, frozen=True):
             "subset": self.subset,
             "pod": self.pod,
             "endpoint": key,
+            "tried": list(self.tried),
             "effects": msgspec.to_builtins(self.effects),
             "trace": msgspec.to_builtins(self.trace),
         }

@@ -77,6 +77,8 @@ DROPPED = Failed(0, "-", "packets_dropped")
 """A node throws the packets away: the client waits until it has enough."""
 UNMATCHED = Failed(0, "-", "no_service_there")
 """No address and port of the service: nodes leave the packets as they are."""
+NOT_DIALED = Failed(0, "-", "no_endpoint_answered")
+"""A node took the connection itself, dialed endpoints in vain, and closes it."""
 NO_ADDRESS = Failed(0, "-", "name_without_address")
 """The client looks the name up, and is told no address."""
 CLOSED = Failed(0, "UH", "no_healthy_upstream")

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from meshroute.balance import ipvs
 from meshroute.balance.bounded import InexactError
 from meshroute.balance.kube_proxy import (
+    DIAL_TIMEOUTS,
     LIST_SIZE,
     KubeProxy,
     LadderRule,
@@ -33,7 +34,7 @@ from meshroute.balance.kube_proxy import (
 )
 from meshroute.balance.usable import Usable, usable
 from meshroute.connection import Connected, Connection
-from meshroute.decision import DROPPED, FORWARDED, NO_ADDRESS, REJECTED, UNMATCHED, Failed
+from meshroute.decision import DROPPED, FORWARDED, NO_ADDRESS, NOT_DIALED, REJECTED, UNMATCHED, Failed
 from meshroute.draws import ANSWER, KEY, Drawn, Draws
 from meshroute.names import ClusterName, EndpointKey
 from meshroute.shares import Horizon, Shares
@@ -57,6 +58,7 @@ from meshroute.trace import (
     AffinityFound,
     AliasTold,
     BackendsNarrowed,
+    DialFailed,
     HostPicked,
     LadderAsked,
     Step,
@@ -139,6 +141,30 @@ class ServiceProxy:
         steps: Tell | None = [] if explain else None
         connected = self._connect(connection, state, draws, steps)
         return replace(connected, trace=tuple(steps)) if steps else connected
+
+    def redial(self, before: Connected, state: State = _FRESH, *, explain: bool = False) -> Connected:
+        """The next dial of kube-proxy in mode userspace for a connection that `before` gave an endpoint in vain.
+
+        Whose turn it is, whomever the client was kept by; who is taken keeps it from now on. `before` has ended in
+        `state`. Behind the fourth dial there is no other: kube-proxy closes the connection, and that is the outcome.
+        Raises ValueError in modes that never dial, and where nobody was dialed or the client dialed by itself.
+        """
+        if self.kube_proxy.mode != "userspace":
+            raise ValueError(f"kube-proxy dials again in mode userspace alone, and not in {self.kube_proxy}")
+        if before.endpoint is None or before.cluster is None:
+            raise ValueError("kube-proxy dialed nobody for this connection: there is no dial to follow")
+        steps: Tell | None = [] if explain else None
+        connection, tried = before.connection, (*before.tried, before.endpoint.key)
+        if steps is not None:
+            number = len(before.tried)
+            steps.append(DialFailed(before.endpoint.key, number, DIAL_TIMEOUTS[number]))
+        way = self._way(connection) if len(tried) < len(DIAL_TIMEOUTS) else None
+        choosing = self._allowed(connection, way, None) if way is not None else NOT_DIALED
+        if isinstance(choosing, Failed):  # the client was taken already: whoever is missing now, it is closed
+            connected = Connected(NOT_DIALED, connection, cluster=before.cluster)
+        else:
+            connected = self._chosen(connection, choosing, state, _FIRST, steps, again=True)
+        return replace(connected, tried=tried, trace=tuple(steps or ()))
 
     def shares(self, connection: Connection, state: State = _FRESH, *, horizon: Horizon = "next") -> Shares:
         """The exact probability of everything that can become of the connection. See `Shares`.
@@ -258,10 +284,18 @@ class ServiceProxy:
         return self._chosen(connection, choosing, state, draws, tell)
 
     def _chosen(
-        self, connection: Connection, choosing: Choosing, state: State, draws: Drawn, tell: Tell | None
+        self,
+        connection: Connection,
+        choosing: Choosing,
+        state: State,
+        draws: Drawn,
+        tell: Tell | None,
+        *,
+        again: bool = False,
     ) -> Connected:
+        """Where it goes among these; `again`, whomever the client was kept by."""
         source, keys = choosing.source, choosing.keys
-        index, effects = self._before(connection, choosing, state), list[Effect]()
+        index, effects = None if again else self._before(connection, choosing, state), list[Effect]()
         if index is not None:
             how = "where this client went before"
             if tell is not None:

@@ -342,6 +342,14 @@ class BackendsNarrowed(msgspec.Struct, frozen=True, tag=True):
     because: str
 
 
+class DialFailed(msgspec.Struct, frozen=True, tag=True):
+    """kube-proxy in mode userspace dialed the endpoint, for the time in milliseconds at most, and nobody answered."""
+
+    endpoint: EndpointKey
+    number: int
+    milliseconds: int
+
+
 class LadderAsked(msgspec.Struct, frozen=True, tag=True):
     """A rule of iptables takes the connection if the number drawn is below its threshold, of 2^31."""
 
@@ -394,6 +402,7 @@ Step: TypeAlias = (
     | AddressMatched
     | AliasTold
     | AddressesTold
+    | DialFailed
     | BackendsNarrowed
     | LadderAsked
     | AffinityFound

@@ -1,7 +1,7 @@
 """kube-proxy's choice of an endpoint for one connection: rules of iptables, a map of nftables, turns in userspace.
 
-Source    spec/kube-proxy.md KPROXY-1 to KPROXY-5, KPROXY-10, KPROXY-11; kubernetes/kubernetes:
-          pkg/proxy/iptables/proxier.go, pkg/proxy/nftables/proxier.go, pkg/proxy/userspace/roundrobin.go;
+Source    spec/kube-proxy.md KPROXY-1 to KPROXY-5, KPROXY-10, KPROXY-11, KPROXY-27; kubernetes/kubernetes:
+          pkg/proxy/iptables/proxier.go, pkg/proxy/nftables/proxier.go, pkg/proxy/userspace/{roundrobin,proxysocket}.go;
           netfilter iptables: extensions/libxt_statistic.c; torvalds/linux: net/netfilter/{xt_statistic,nft_numgen,
           xt_recent}.c
 Inputs    how many endpoints there are, in kube-proxy's order, and draws: of each, the low 32 bits are the kernel's.
@@ -32,6 +32,8 @@ SCHEDULERS: Final[tuple[Scheduler, ...]] = get_args(Scheduler)
 
 LIST_SIZE: Final = 100
 """How many clients a list of xt_recent holds (`ip_list_tot`)."""
+DIAL_TIMEOUTS: Final = (250, 500, 1000, 2000)
+"""For how many milliseconds userspace waits for an endpoint, dial by dial; there are no more dials than that."""
 _WORD: Final = 2**32
 _HALF: Final = 2**31
 

@@ -15,6 +15,7 @@ import msgspec
 import typer
 
 import meshroute as mr
+from meshroute.balance.kube_proxy import DIAL_TIMEOUTS
 from meshroute.cli import hints, services, show
 from meshroute.cli.common import (
     Json,
@@ -261,6 +262,17 @@ def connect(
     long_run: Annotated[
         bool, typer.Option("--long-run", help="With --shares: of many connections, not of the next one.")
     ] = False,
+    failed: Annotated[
+        int,
+        typer.Option(
+            "--failed",
+            metavar="N",
+            help="With --kube-proxy userspace: so many dials failed before.",
+            min=0,
+            max=len(DIAL_TIMEOUTS),
+            show_default=False,
+        ),
+    ] = 0,
     source_ip: SourceIp = "",
     source_port: Annotated[
         int, typer.Option("--source-port", help="The client's port, for hashing by it.", min=0, max=65535)
@@ -289,10 +301,15 @@ def connect(
         mesh = load(paths, namespace, repair, lenient, config(registry_only, PathNormalization.DEFAULT), json)
         service = services.asked(mesh, connection, from_ or namespace, kube_proxy, node, locality)
         horizon: Horizon | None = ("long-run" if long_run else "next") if shares else None
-        services.answer(mesh, service, connection, _state(state), _draws(seed, draw or ()), horizon, notes, json)
+        if failed and horizon is not None:
+            refuse("--failed and --shares do not go together: shares are those of the first dial")
+        draws = _draws(seed, draw or ())
+        services.answer(mesh, service, connection, _state(state), draws, horizon, failed, notes, json)
         return
     if shares or long_run:
         refuse("--shares and --long-run of a connection are answered with --kube-proxy")
+    if failed:
+        refuse("--failed is about kube-proxy, which dials again in mode userspace: give --kube-proxy userspace")
     proxy = _viewpoint(namespace, from_, label, locality, node, gateway, waypoint)
     mesh = load(paths, namespace, repair, lenient, config(registry_only, PathNormalization.DEFAULT), json)
     router = _router(mesh, proxy)

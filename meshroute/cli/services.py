@@ -6,6 +6,8 @@ Errors    exit status 2 for a Service, a node or a setting that is not there, an
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 import meshroute as mr
 from meshroute.cli import show, words
 from meshroute.cli.common import print_json, refuse
@@ -52,10 +54,11 @@ def answer(
     state: mr.State,
     draws: mr.Draws,
     horizon: Horizon | None,
+    failed: int,
     notes: bool,
     json: bool,
 ) -> None:
-    """Print where the connection goes and why; with a horizon, with which probabilities."""
+    """Print where the connection goes and why, after so many failed dials; with a horizon, with which probabilities."""
     try:
         if horizon is not None:
             chances = service.shares(connection, state, horizon=horizon)
@@ -66,6 +69,11 @@ def answer(
             found = {"shares": chances.to_builtins()}
         else:
             connected = service.connect(connection, state, draws, explain=True)
+            for _ in range(failed):
+                told = connected.trace
+                state = state.after((*connected.effects, *connected.finished()))
+                connected = service.redial(connected, state, explain=True)
+                connected = replace(connected, trace=(*told, *connected.trace))
             if not json:
                 show.print_diagnostics(show.console(stderr=True), mesh.diagnostics, notes=notes)
                 show.print_connected(show.console(), connected, by_node=True)

@@ -59,6 +59,7 @@ from meshroute.trace import (
     CookieDiffers,
     CookieMade,
     Delayed,
+    DialFailed,
     HeaderDiffers,
     HeadersChanged,
     HostPicked,
@@ -122,6 +123,8 @@ def outcome_of(what: Outcome) -> str:
             return "connection refused: nobody listens on the port"
         case Failed(0, _, "connection_rejected"):
             return "connection refused: the node rejects it, because nobody is there to take it"
+        case Failed(0, _, "no_endpoint_answered"):
+            return "no answer: kube-proxy dialed in vain, and closes the connection"
         case Failed(0, _, "packets_dropped"):
             return "no answer: the node drops the packets, and the client waits"
         case Failed(0, _, "no_service_there"):
@@ -377,6 +380,8 @@ def step(one: Step) -> str:
             return f"Service {service} is headless: of {', '.join(addresses)} the client takes {addresses[index]}"
         case BackendsNarrowed(backends, usable, why):
             return f"{usable} of {backends} endpoints: {why}"
+        case DialFailed(endpoint, number, milliseconds):
+            return f"dial {number + 1}, for {milliseconds} ms at most: {endpoint} does not answer"
         case LadderAsked(number, endpoint, drawn, threshold, taken):
             below = "is below" if taken else "is not below"
             return f"rule {number + 1}, {endpoint}: drew {drawn}, which {below} {threshold} of 2^31"

@@ -183,7 +183,8 @@ def connections(
 
     An event may have: `at`, the time in milliseconds; `front`, the service from now on (`kept`: lists of clients stay);
     `closing`, `forgotten` or `finished`, the number of a connection to which that happens; and then `connect`, the
-    fields of a Connection, with `draws`; or so many `requests` on connection number `of`, each of which is told.
+    fields of a Connection, with `draws`; or `redial`, the number of a connection whose dial failed; or so many
+    `requests` on connection number `of`, each of which is told.
     """
     setting = dict(kube_proxy or {})
     proxy, state, made, told = _proxy(front, setting, node), mr.State(), list[mr.Connected](), list[str]()
@@ -201,6 +202,13 @@ def connections(
         if "connect" in event:
             connection = msgspec.convert({"port": 80, **event["connect"]}, mr.Connection)
             connected = proxy.connect(connection, state, mr.Draws.of(given=event.get("draws")))
+            state = state.after(connected.effects)
+            made.append(connected)
+            told.append(_told(connected))
+        if "redial" in event:
+            before = made[event["redial"]]
+            state = state.after(before.finished())
+            connected = proxy.redial(before, state)
             state = state.after(connected.effects)
             made.append(connected)
             told.append(_told(connected))

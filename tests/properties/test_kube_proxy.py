@@ -46,7 +46,7 @@ from meshroute.balance.kube_proxy import (
     threshold,
 )
 from meshroute.balance.usable import usable
-from meshroute.decision import DROPPED, NO_ADDRESS, REJECTED, UNMATCHED
+from meshroute.decision import DROPPED, NO_ADDRESS, NOT_DIALED, REJECTED, UNMATCHED
 from meshroute.draws import NUMGEN, rule_of_ladder
 from meshroute.names import ClusterName, EndpointKey
 from meshroute.state import (
@@ -62,6 +62,7 @@ from meshroute.state import (
 )
 from meshroute.table import Endpoint, RoutingTable
 from meshroute.table.front import Backend, Front, FrontPort
+from meshroute.trace import DialFailed
 
 U32 = st.integers(0, 2**32 - 1)
 U64 = st.integers(0, 2**64 - 1)
@@ -1098,6 +1099,77 @@ class TestKproxy26Chains:
         assert proxy(near).connect(client()).chain == chain_name("SVC", "ns/svc", "TCP")
         assert proxy(near, node="n1", internal_local=True).connect(client()).chain == chain_name("SVL", "ns/svc", "TCP")
         assert proxy(near, KubeProxy("nftables")).connect(client()).chain == ""
+
+
+class TestKproxy27Dials:
+    """KPROXY-27: userspace dials up to four endpoints in turn; who kept the client counts for the first dial alone."""
+
+    @given(
+        st.integers(1, 6),
+        st.booleans(),
+        st.lists(st.tuples(st.sampled_from(("10.9.0.1", "10.9.0.2", "::1")), st.integers(0, 4000), st.integers(0, 4))),
+    )
+    def test_as_a_list_an_index_and_a_map(self, size: int, sticky: bool, some: list[tuple[str, int, int]]) -> None:
+        """Kept apart here, as the proxy of old kept them; each connection dials in vain so many times."""
+        endpoints = [f"10.0.0.{number + 1}:80" for number in range(size)]
+        index, kept, at = 0, dict[str, tuple[str, int]](), 0
+        asked, state = proxy(size, KubeProxy("userspace"), affinity=3 if sticky else None), State()
+        for source, later, failures in some:
+            at += later
+            state = state.after([TimePassed(at)])
+            expected = list[str]()
+            for number in range(min(failures + 1, 4)):
+                if sticky and not number and source in kept and (at - kept[source][1]) // 1000 < 3:
+                    expected.append(kept[source][0])
+                else:
+                    expected.append(endpoints[index])
+                    index = (index + 1) % size
+                kept[source] = expected[-1], at
+            got = asked.connect(client(source), state)
+            state = state.after(got.effects)
+            for _ in range(failures):
+                state = state.after(got.finished())
+                got = asked.redial(got, state)
+                state = state.after(got.effects)
+            if failures < 4:
+                assert [*got.tried, key(got)] == expected
+                state = state.after(got.finished())
+            else:
+                assert (list(got.tried), got.outcome, got.endpoint) == (expected, NOT_DIALED, None)
+            assert state.active == {}
+        if sticky:
+            held = state.held.get("ns/svc/TCP", {})
+            assert {one: where for where, seen in held.items() for one in seen} == {
+                one: where for one, (where, _) in kept.items()
+            }
+
+    @given(settings.filter(lambda one: one.mode != "userspace"))
+    def test_no_other_mode_dials(self, setting: KubeProxy) -> None:
+        """Nor does anybody for a client that picked an address itself, or for a connection without an endpoint."""
+        asked = proxy(2, setting)
+        with pytest.raises(ValueError, match=f"in mode userspace alone, and not in {setting}"):
+            asked.redial(asked.connect(client()))
+        userspace = KubeProxy("userspace")
+        for other in (
+            proxy(0, userspace).connect(client()),
+            proxy(0, userspace, headless=True, published={"IPv4": (backend(0),)}).connect(client()),
+        ):
+            with pytest.raises(ValueError, match="dialed nobody for this connection"):
+                proxy(2, userspace).redial(other)
+
+    def test_the_steps_tell_the_dial_that_failed(self) -> None:
+        """Its number, the endpoint, and for how long it was tried."""
+        asked, milliseconds = proxy(3, KubeProxy("userspace")), list[int]()
+        state = State()
+        got = asked.connect(client(), state)
+        for number in range(4):
+            state = state.after((*got.effects, *got.finished()))
+            before, got = got, asked.redial(got, state, explain=True)
+            assert isinstance(got.trace[0], DialFailed)
+            assert (got.trace[0].endpoint, got.trace[0].number) == (key(before), number)
+            milliseconds.append(got.trace[0].milliseconds)
+        assert milliseconds == [250, 500, 1000, 2000]
+        assert got.outcome == NOT_DIALED
 
 
 one = ClusterName("one")

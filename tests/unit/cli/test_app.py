@@ -513,6 +513,21 @@ def test_connect_goes_by_what_the_node_remembers(tmp_path: Path) -> None:
     assert [one["type"] for one in effects] == ["AffinityHeld", "RequestStarted"]
 
 
+def test_connect_dials_again() -> None:
+    """As often as dials failed before; every dial is told, and the fourth is the last."""
+    asked = ("connect", SERVICES, "cart:80", "--kube-proxy", "userspace", "--failed")
+    code, out, _ = run(*asked, "2")
+    assert (code, out.splitlines()[1]) == (0, "→ pod default/web-b at 10.244.0.6:8080")
+    assert "dial 1, for 250 ms at most: 10.244.0.17:8080 does not answer\n" in out
+    assert "dial 2, for 500 ms at most: 10.244.0.5:8080 does not answer\n" in out
+    code, out, _ = run(*asked, "4", "--json")
+    connected = json.loads(out)["connected"]
+    assert (code, connected["outcome"]["details"], connected["endpoint"]) == (0, "no_endpoint_answered", None)
+    assert connected["tried"] == ["10.244.0.17:8080", "10.244.0.5:8080", "10.244.0.6:8080", "10.244.0.17:8080"]
+    _, out, _ = run(*asked, "4")
+    assert out.splitlines()[1] == "→ no answer: kube-proxy dialed in vain, and closes the connection"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -534,6 +549,10 @@ def test_connect_goes_by_what_the_node_remembers(tmp_path: Path) -> None:
         (("web:80", "--shares"), "--shares and --long-run of a connection are answered with --kube-proxy"),
         (("web:80", "--protocol", "icmp", "--kube-proxy", "ipvs"), "protocol `ICMP` is not one of TCP, UDP, SCTP"),
         (("web:80", "--protocol", "udp"), "proxies take TCP, and this is UDP"),
+        (("web:80", "--kube-proxy", "ipvs", "--failed", "1"), "in mode userspace alone, and not in ipvs:rr"),
+        (("web:80", "--kube-proxy", "userspace", "--failed", "1", "--shares"), "--failed and --shares do not go"),
+        (("web:80", "--failed", "1"), "--failed is about kube-proxy"),
+        (("web:80", "--kube-proxy", "userspace", "--failed", "5"), "less than or equal to 4"),
     ],
 )
 def test_what_a_node_cannot_be_asked_is_refused(arguments: tuple[str, ...], said: str) -> None:
