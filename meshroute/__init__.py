@@ -35,6 +35,7 @@ from meshroute.mesh import Mesh, load, loads
 from meshroute.request import Request, RequestError
 from meshroute.router import Router
 from meshroute.service_proxy import ServiceProxy
+from meshroute.service_session import ServiceSession
 from meshroute.session import Exchange, Session
 from meshroute.shares import Shares
 from meshroute.state import State, StateError
@@ -73,6 +74,7 @@ __all__ = [
     "RoutingTable",
     "RuleRef",
     "ServiceProxy",
+    "ServiceSession",
     "Session",
     "Severity",
     "Shares",

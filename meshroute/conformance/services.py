@@ -217,6 +217,34 @@ def connections(
     return told
 
 
+def service_session(
+    front: Mapping[str, Any],
+    events: Sequence[Mapping[str, Any]],
+    kube_proxy: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Where the connections of a session over a Service go, how many it made, and its state at the end.
+
+    An event is as in `connections`, but that connections draw by the seed and their number, and lists are not kept.
+    """
+    setting = dict(kube_proxy or {})
+    session, made = mr.ServiceSession(_proxy(front, setting, ""), seed), list[mr.Connected]()
+    for event in events:
+        if "at" in event:
+            session.advance(event["at"])
+        for end, ends in (("closing", session.closing), ("forgotten", session.forgotten), ("finished", session.close)):
+            if end in event:
+                ends(made[event[end]])
+        if "front" in event:
+            session.follow(_proxy(event["front"], setting, ""))
+        if "connect" in event:
+            made.append(session.connect(msgspec.convert({"port": 80, **event["connect"]}, mr.Connection)))
+        if "redial" in event:
+            made.append(session.redial(made[event["redial"]]))
+    told = [_told(one) for one in made]
+    return {"connected": told, "ordinal": session.ordinal, "state": msgspec.to_builtins(session.state)}
+
+
 def connection_counts(front: Mapping[str, Any], events: Sequence[Mapping[str, Any]], **more: Any) -> dict[str, int]:
     """How many connections and requests of a run of `connections` each endpoint has; who has none is not there."""
     return dict(Counter(connections(front, events, **more)))
@@ -347,6 +375,7 @@ FUNCTIONS: Mapping[str, Any] = {
     "label_selector": label_selector,
     "service_connect": service_connect,
     "connections": connections,
+    "service_session": service_session,
     "connection_counts": connection_counts,
     "connection_shares": connection_shares,
     "connection_ends": connection_ends,

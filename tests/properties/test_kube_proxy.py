@@ -27,6 +27,7 @@ from meshroute import (
     RequestError,
     Router,
     ServiceProxy,
+    ServiceSession,
     State,
     StateError,
     loads,
@@ -1241,3 +1242,101 @@ class TestState9KubeProxy:
             expected.setdefault(f"e{endpoint}", []).append(f"c{source}")
         found = {name: list(lists) for name, lists in state.held.get("one", {}).items()}
         assert found == {name: listed for name, listed in expected.items() if listed}
+
+
+happenings = st.one_of(
+    st.tuples(st.just("connect"), st.integers(0, 9)),
+    st.tuples(st.sampled_from(("close", "closing", "forgotten", "redial")), st.integers(0, 99)),
+    st.tuples(st.just("advance"), st.integers(0, 3000)),
+    st.tuples(st.just("follow"), st.integers(1, 4)),
+)
+
+
+class TestState4ServiceSessions:
+    """STATE-4: a session over a Service connects as folding does: the same connections, the same state at the end."""
+
+    @given(settings, st.lists(happenings, max_size=20), U64, st.booleans())
+    def test_a_session_is_connect_folded_in_place(
+        self, setting: KubeProxy, happened: list[tuple[str, int]], seed: int, sticky: bool
+    ) -> None:
+        """Connections come, close in any way, are dialed again, endpoints change, time passes; the state is the same
+        after each."""
+
+        def service_of(size: int) -> ServiceProxy:
+            return proxy(size, setting, affinity=2 if sticky else None)
+
+        asked, state, ordinal = service_of(3), State(), 0
+        session = ServiceSession(service_of(3), seed)
+        open_, closing = list[Connected](), list[Connected]()
+        for what, number in happened:
+            if what == "connect":
+                got = asked.connect(client(f"10.9.0.{number}"), state, Draws.of(seed, ordinal))
+                state, ordinal = state.after(got.effects), ordinal + 1
+                assert session.connect(client(f"10.9.0.{number}")) == got
+                open_.append(got)
+            elif what == "advance":
+                state = state.after([TimePassed(state.now + number)])
+                session.advance(session.now + number)
+            elif what == "follow":
+                asked, before = service_of(number), asked
+                state = state.after(asked.synced(before, state))
+                session.follow(asked)
+                assert session.service is asked
+            elif what == "forgotten" and closing:
+                got = closing.pop(number % len(closing))
+                state = state.after(got.forgotten())
+                session.forgotten(got)
+            elif what in ("close", "closing") and open_:
+                got = open_.pop(number % len(open_))
+                if what == "closing":
+                    closing.append(got)
+                state = state.after(got.closing() if what == "closing" else got.finished())
+                (session.closing if what == "closing" else session.close)(got)
+            elif what == "redial" and setting.mode == "userspace" and open_:
+                got = open_.pop(number % len(open_))
+                state = state.after(got.finished())
+                again = asked.redial(got, state)
+                state = state.after(again.effects)
+                assert session.redial(got) == again
+                if again.endpoint is not None:
+                    open_.append(again)
+            assert session.state == state
+        assert session.ordinal == ordinal
+
+    @given(settings, st.lists(clients, min_size=2, max_size=8), U64)
+    def test_a_session_goes_on_from_a_state(self, setting: KubeProxy, sources: list[str], seed: int) -> None:
+        """State and ordinal are all there is to it."""
+        asked = proxy(4, setting, affinity=5)
+        whole, first = ServiceSession(asked, seed), ServiceSession(asked, seed)
+        expected = [whole.connect(client(one)) for one in sources]
+        half = len(sources) // 2
+        got = [first.connect(client(one)) for one in sources[:half]]
+        rest = ServiceSession(asked, seed, first.state, first.ordinal)
+        assert got + [rest.connect(client(one)) for one in sources[half:]] == expected
+        assert rest.state == whole.state
+
+    def test_what_cannot_follow_is_refused(self) -> None:
+        """Ends without a beginning, time that runs backwards, another Service, node or mode; nothing changes then."""
+        asked = proxy(2, KubeProxy("userspace"))
+        session = ServiceSession(asked, state=State(now=5))
+        got = session.connect(client())
+        session.close(got)
+        state = session.state
+        with pytest.raises(StateError, match="no request is active"):
+            session.close(got)
+        with pytest.raises(StateError, match="time went back from 5 to 4"):
+            session.advance(4)
+        with pytest.raises(StateError, match="no request is active"):
+            session.redial(got)
+        other = ServiceProxy(replace(asked.front, name="ns/other"), asked.kube_proxy)
+        for wrong, said in (
+            (other, "over Service `ns/svc` cannot follow Service `ns/other`"),
+            (proxy(2, KubeProxy("userspace"), "n1"), "over node `` cannot follow node `n1`"),
+            (proxy(2), "over kube-proxy `userspace` cannot follow kube-proxy `iptables`"),
+            (proxy(2, KubeProxy("ipvs", "lc")), "cannot follow kube-proxy `ipvs:lc`"),
+        ):
+            with pytest.raises(ValueError, match=said):
+                session.follow(wrong)
+        assert (session.state, session.service) == (state, asked)
+        with pytest.raises(ValueError, match="unsigned 64-bit"):
+            ServiceSession(asked, -1)
