@@ -18,6 +18,7 @@ from meshroute.balance.kube_proxy import KubeProxy
 from meshroute.compile import fronts
 from meshroute.compile.check import check, check_alone, check_rules
 from meshroute.compile.check_policy import check_policies
+from meshroute.compile.cluster_dns import Named, asked_for, whose
 from meshroute.compile.destination import DestinationRules
 from meshroute.compile.gateway import gateway_table
 from meshroute.compile.istio import sidecar_table
@@ -151,15 +152,17 @@ class Mesh:
         kube_proxy: KubeProxy = _DEFAULT_KUBE_PROXY,
         node: str = "",
         zone: str | None = None,
+        hostname: str = "",
     ) -> ServiceProxy:
         """What a node does with connections to a Service, which `name` names, or `namespace/name`.
 
         `node` is where the connection meets kube-proxy: the client's own node, or the one that it connects to. `zone`
-        is that of the node unless given. Raises ValueError for a Service or a node that is not there.
+        is that of the node unless given. With a `hostname` connections are to the pods of that name behind it. Raises
+        ValueError for a Service or a node that is not there.
         """
         if "/" in name:
             namespace, _, name = name.partition("/")
-        services = {(one.namespace, one.name): one for one in self.resources if isinstance(one, Service)}
+        services = self._services()
         if (namespace, name) not in services:
             close = nearest(f"{namespace}/{name}", ["/".join(key) for key in services])
             raise ValueError(f"no Service `{namespace}/{name}`" + (f": did you mean `{close}`?" if close else ""))
@@ -171,10 +174,10 @@ class Mesh:
         if node and zone is None and node not in (known := cluster.known_nodes()):
             close = nearest(node, known)
             raise ValueError(f"no node `{node}`" + (f": did you mean `{close}`?" if close else ""))
-        at, aliases = (namespace, name), list[tuple[str, str]]()
-        while (found := self._front(services[at], cluster)).alias:
-            following = self._alias_of(found.alias)
-            if following not in services or found.name in (one for one, _ in aliases):
+        at, aliases = Named(namespace, name, hostname.lower()), list[tuple[str, str]]()
+        while (found := self._front(services[at[:2]], cluster)).alias and not at.hostname:
+            following = whose(found.alias, self.config.domain)
+            if following is None or following[:2] not in services or found.name in (one for one, _ in aliases):
                 break
             aliases.append((found.name, found.alias))
             at = following
@@ -188,7 +191,45 @@ class Mesh:
             frozenset(pods) | own,
             cluster.addresses(node),
             tuple(aliases),
+            at.hostname,
         )
+
+    def lookup(
+        self,
+        host: str,
+        namespace: str = DEFAULT_NAMESPACE,
+        *,
+        kube_proxy: KubeProxy = _DEFAULT_KUBE_PROXY,
+        node: str = "",
+        zone: str | None = None,
+    ) -> ServiceProxy:
+        """What the name of a Service, or of pods behind one, leads a client in this namespace to, as its search list
+        has it: `web`, `web.shop`, `web-0.web.shop.svc.cluster.local`.
+
+        The first full name for which there is an answer; where there is none for any, the first whose Service is there.
+        Otherwise as `service`. Raises ValueError for a name of no Service, and a node that is not there.
+        """
+        services = self._services()
+        every = [whose(one, self.config.domain) for one in asked_for(host, namespace, self.config.domain)]
+        first: ServiceProxy | None = None
+        for one in every:
+            if one is None or one[:2] not in services:
+                continue
+            found = self.service(
+                one.service, one.namespace, kube_proxy=kube_proxy, node=node, zone=zone, hostname=one.hostname
+            )
+            if found.resolves():
+                return found
+            first = first or found
+        if first is not None:
+            return first
+        plain = next((one for one in every if one is not None and not one.hostname), None)
+        if plain is not None:
+            return self.service(plain.service, plain.namespace)  # which is not there, and the nearest one is told
+        raise ValueError(f"`{host}` is no name of a Service, nor of a pod behind one")
+
+    def _services(self) -> dict[tuple[str, str], Service]:
+        return {(one.namespace, one.name): one for one in self.resources if isinstance(one, Service)}
 
     def _front(self, service: Service, cluster: fronts.Cluster) -> Front:
         key = (service.namespace, service.name)
@@ -196,12 +237,6 @@ class Mesh:
         if front is None:
             front = self._fronts[key] = fronts.front_of(service, cluster)
         return front
-
-    def _alias_of(self, alias: str) -> tuple[str, str]:
-        """The namespace and name of the Service that a name stands for inside the cluster; empty for none."""
-        name, _, rest = alias.removesuffix(".").lower().partition(".")
-        namespace, _, domain = rest.partition(".")
-        return (namespace, name) if domain == f"svc.{self.config.domain}" else ("", "")
 
 
 def _hashable(value: object) -> object:

@@ -105,10 +105,22 @@ class ServiceProxy:
 
     `front` is the service, `kube_proxy` how kube-proxy runs there, `node` and `zone` where. `inside` are the addresses
     of the cluster's pods and of the node, whose traffic is not from outside; `nodes` those that node ports answer on.
-    `aliases` are the names that led here.
+    `aliases` are the names that led here. With a `hostname` connections are to the pods of that name behind the
+    service, and nodes have no part in them.
     """
 
-    __slots__ = ("_lists", "aliases", "front", "inside", "kube_proxy", "node", "nodes", "zone")
+    __slots__ = (
+        "_lists",
+        "_published",
+        "aliases",
+        "front",
+        "hostname",
+        "inside",
+        "kube_proxy",
+        "node",
+        "nodes",
+        "zone",
+    )
 
     def __init__(
         self,
@@ -119,6 +131,7 @@ class ServiceProxy:
         inside: frozenset[str] = frozenset(),
         nodes: frozenset[str] = frozenset(),
         aliases: tuple[tuple[str, str], ...] = (),
+        hostname: str = "",
     ) -> None:
         self.front: Final = front
         self.kube_proxy: Final = kube_proxy
@@ -127,6 +140,12 @@ class ServiceProxy:
         self.inside: Final = inside
         self.nodes: Final = nodes
         self.aliases: Final = aliases
+        self.hostname: Final = hostname
+        self._published: Final = {
+            family: found
+            for family, some in front.published.items()
+            if (found := tuple(one for one in some if not hostname or one.label == hostname))
+        }
         # What is chosen among depends on where a connection goes, and of whose it is on one thing: made once for each.
         self._lists: Final[dict[tuple[object, ...], tuple[Choosing | Failed, BackendsNarrowed]]] = {}
 
@@ -196,9 +215,16 @@ class ServiceProxy:
 
     def answers(self, connection: Connection) -> bool:
         """Whether what the client connects to is the service's own: a name is, and of addresses those that it has."""
-        if self.front.alias or (self.front.headless and not connection.destination_ip):
+        by_name = self.front.headless or self.hostname
+        if (self.front.alias and not self.hostname) or (self.front.headless and not connection.destination_ip):
             return True
-        return bool(self._named(connection)) if self.front.headless else self._way(connection) is not None
+        return bool(self._named(connection)) if by_name else self._way(connection) is not None
+
+    def resolves(self) -> bool:
+        """Whether a name server has an answer for the name: another name, the cluster IP, or addresses of pods."""
+        if self.hostname or self.front.headless:
+            return any(family in self._published for family in self.front.families)
+        return True
 
     def usable(self, port: FrontPort, family: Family = "IPv4") -> Usable:
         """Which endpoints of a port the node may use."""
@@ -320,17 +346,17 @@ class ServiceProxy:
     def _named(self, connection: Connection) -> str | tuple[Backend, ...] | None:
         """What a name server tells a client, where nodes have no part: another name, or addresses. Else None."""
         front = self.front
-        if front.alias:
+        if front.alias and not self.hostname:
             return front.alias
-        if not front.headless:
+        if not front.headless and not self.hostname:
             return None
         if connection.destination_ip:
-            every = (one for some in front.published.values() for one in some)
+            every = (one for some in self._published.values() for one in some)
             return tuple(one for one in every if one.endpoint.address == connection.destination_ip)
         wanted = [family_of(connection.source_ip)] if connection.source_ip else []
         for family in (*(one for one in wanted if one in front.families), *front.families):
-            if front.published.get(family):
-                return front.published[family]
+            if family in self._published:
+                return self._published[family]
         return ()
 
     def _told(
@@ -340,11 +366,12 @@ class ServiceProxy:
             if tell is not None:
                 tell.append(AliasTold(self.front.name, told))
             return Connected(FORWARDED, connection, endpoint=Endpoint(told.removesuffix("."), connection.port))
+        index = draws[ANSWER] * len(told) >> 64 if len(told) > 1 else 0
+        if tell is not None and (told or not connection.destination_ip):
+            addresses = tuple(one.endpoint.address for one in told)
+            tell.append(AddressesTold(self.front.name, addresses, index, self.hostname))
         if not told:
             return Connected(UNMATCHED if connection.destination_ip else NO_ADDRESS, connection)
-        index = draws[ANSWER] * len(told) >> 64 if len(told) > 1 else 0
-        if tell is not None:
-            tell.append(AddressesTold(self.front.name, tuple(one.endpoint.address for one in told), index))
         return self._at(connection, told[index])
 
     def _at(self, connection: Connection, backend: Backend) -> Connected:

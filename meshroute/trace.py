@@ -327,11 +327,13 @@ class AliasTold(msgspec.Struct, frozen=True, tag=True):
 
 
 class AddressesTold(msgspec.Struct, frozen=True, tag=True):
-    """Whoever looks the service's name up is told these addresses, in some order, and takes number `index`."""
+    """Whoever looks the service's name up, or with a `hostname` that of pods behind it, is told these addresses, in
+    some order, and takes number `index`."""
 
     service: str
     addresses: tuple[str, ...]
     index: int
+    hostname: str = ""
 
 
 class BackendsNarrowed(msgspec.Struct, frozen=True, tag=True):

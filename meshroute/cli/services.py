@@ -30,11 +30,7 @@ def asked(
             return mesh.service(name, where, kube_proxy=setting, node=node, zone=zone)
 
         if connection.host:
-            name, _, rest = connection.host.removesuffix(".").partition(".")
-            where, _, domain = rest.partition(".")
-            if domain not in ("", "svc", f"svc.{mesh.config.domain}"):
-                refuse(f"`{connection.host}` is no name of a Service")
-            return service(name, where or namespace)
+            return mesh.lookup(connection.host, namespace, kube_proxy=setting, node=node, zone=zone)
         every = [one for one in mesh.resources if isinstance(one, Service)]
         for one in sorted(every, key=lambda one: (one.namespace, one.name)):
             known = service(one.name, one.namespace)

@@ -376,8 +376,11 @@ def step(one: Step) -> str:
             return f"{address or 'its address'}, port {port}: a {kind} of Service {service}"
         case AliasTold(service, alias):
             return f"Service {service} is another name of `{alias}`"
-        case AddressesTold(service, addresses, index):
-            return f"Service {service} is headless: of {', '.join(addresses)} the client takes {addresses[index]}"
+        case AddressesTold(service, addresses, index, hostname):
+            what = f"`{hostname}` of Service {service}" if hostname else f"Service {service} is headless"
+            if not addresses:
+                return f"{what}: nobody who is ready has an address for the client"
+            return f"{what}: of {', '.join(addresses)} the client takes {addresses[index]}"
         case BackendsNarrowed(backends, usable, why):
             return f"{usable} of {backends} endpoints: {why}"
         case DialFailed(endpoint, number, milliseconds):

@@ -1,7 +1,7 @@
 """Services as nodes serve them: from Services, EndpointSlices and pods to fronts.
 
 Source    spec/kube-proxy.md KPROXY-18 to KPROXY-22; kubernetes/endpointslice: utils.go, reconciler.go,
-          trafficdist/trafficdist.go; kubernetes/kubernetes: pkg/proxy/endpointslicecache.go
+          util/controller_utils.go, trafficdist/trafficdist.go; kubernetes/kubernetes: pkg/proxy/endpointslicecache.go
 Inputs    Service, EndpointSlice and Node manifests, and pods as pods.py has them. Slices that are given win over pods.
 Exactness endpoints are in the order of the bytes of `ip:port`, whatever the order of files, slices and pods.
 Errors    none.
@@ -102,7 +102,6 @@ def front_of(service: Service, cluster: Cluster) -> Front:
         for port in spec.ports
     )
     virtual = tuple(canonical_ip(one) for one in spec.cluster_ips or (spec.cluster_ip,) if one and one != HEADLESS)
-    headless = spec.cluster_ip == HEADLESS
     return Front(
         name,
         ports,
@@ -118,8 +117,8 @@ def front_of(service: Service, cluster: Cluster) -> Front:
         internal_local=spec.internal_traffic_policy is TrafficPolicyScope.LOCAL,
         external_local=spec.external_traffic_policy is TrafficPolicyScope.LOCAL,
         affinity=spec.affinity_seconds if spec.session_affinity is SessionAffinity.CLIENT_IP else None,
-        headless=headless,
-        published=_published(service, slices, pods, cluster) if headless else {},
+        headless=spec.cluster_ip == HEADLESS,
+        published=_published(service, slices, pods, cluster),
     )
 
 
@@ -183,6 +182,7 @@ def _of_slice(one: EndpointSlice, endpoint: SliceEndpoint, port: int) -> Backend
         ready=said.ready is not False,
         serving=said.serving is not False,
         terminating=said.terminating is True,
+        hostname=(endpoint.hostname or "").lower(),
     )
 
 
@@ -206,6 +206,7 @@ def _of_pod(service: Service, pod: Workload, port: int, cluster: Cluster) -> Ite
             ready=ready,
             serving=pod.serving,
             terminating=pod.terminating,
+            hostname=pod.hostname.lower() if pod.subdomain == service.name else "",
         )
 
 
@@ -224,7 +225,7 @@ def _published(
     pods: Iterable[Workload],
     cluster: Cluster,
 ) -> dict[Family, tuple[Backend, ...]]:
-    """What a name server answers for a headless Service: every ready endpoint, whatever ports it has. Port 0."""
+    """Whose addresses a name server knows of a Service: every ready endpoint's, whatever ports it has. Port 0."""
     if slices:
         every = (
             _of_slice(one, endpoint, 0)

@@ -36,7 +36,8 @@ class Workload(msgspec.Struct, frozen=True, gc=False):
     """A pod as far as routing cares. `serving` is its Ready condition; `terminating` that it is being deleted.
 
     Services select by `labels`; `endpoint_labels`, which subsets select by, has those of its place as well.
-    `node` is where it runs, if that is known; `others` are its further addresses, of the other family.
+    `node` is where it runs, if that is known; `others` are its further addresses, of the other family. `hostname` is
+    its name behind the Service that `subdomain` names.
     """
 
     namespace: str
@@ -50,6 +51,8 @@ class Workload(msgspec.Struct, frozen=True, gc=False):
     endpoint_labels: Mapping[str, str] = {}
     node: str = ""
     others: tuple[str, ...] = ()
+    hostname: str = ""
+    subdomain: str = ""
 
     @property
     def full_name(self) -> str:
@@ -145,6 +148,8 @@ def _given(pod: Pod) -> Workload | None:
         serving=serving,
         terminating=pod.metadata.deletion_timestamp is not None,
         others=tuple(one.ip for one in status.pod_ips if one.ip and one.ip != status.pod_ip) if status else (),
+        hostname=pod.spec.hostname,
+        subdomain=pod.spec.subdomain,
     )
 
 
@@ -174,7 +179,11 @@ def _expanded(deployment: Deployment) -> list[Workload]:
         suffixes.setdefault(safe_name(xxhash64(f"{full_name}/{number}".encode()), 5))
         number += 1
     base = f"{deployment.name}-{generation}-"[:58]
-    return [Workload(deployment.namespace, base + suffix, "", labels, ports) for suffix in suffixes]
+    named = template.spec.hostname, template.spec.subdomain
+    return [
+        Workload(deployment.namespace, base + suffix, "", labels, ports, hostname=named[0], subdomain=named[1])
+        for suffix in suffixes
+    ]
 
 
 def _ports(containers: Iterable[Container], sidecars: Iterable[Container]) -> dict[tuple[str, str], int]:

@@ -156,6 +156,23 @@ def service_connect(
     return _told(proxy.connect(msgspec.convert(connection, mr.Connection), draws=mr.Draws.of(given=draws)))
 
 
+def name_connect(
+    manifests: str,
+    host: str,
+    namespace: str = "default",
+    port: int = 80,
+    source_ip: str = "",
+    draws: Mapping[str, int] | None = None,
+) -> str:
+    """Where a connection to a name goes; `no_such_name` where nothing in the cluster has it."""
+    try:
+        service = mr.loads(manifests).lookup(host, namespace)
+    except ValueError:
+        return "no_such_name"
+    connection = mr.Connection(port, host, source_ip=source_ip)
+    return _told(service.connect(connection, draws=mr.Draws.of(given=draws)))
+
+
 def _proxy(
     front: Mapping[str, Any], kube_proxy: Mapping[str, Any], node: str, inside: Sequence[str] = ()
 ) -> mr.ServiceProxy:
@@ -374,6 +391,7 @@ FUNCTIONS: Mapping[str, Any] = {
     "service_hints": service_hints,
     "label_selector": label_selector,
     "service_connect": service_connect,
+    "name_connect": name_connect,
     "connections": connections,
     "service_session": service_session,
     "connection_counts": connection_counts,

@@ -32,7 +32,8 @@ class Backend(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True)
     """An endpoint of a service with what decides whether a node may use it.
 
     `node` is where it runs, empty where nobody knows; `for_zones` and `for_nodes` who is asked to use it. `serving`
-    says that it answers, `terminating` that it is going away, `ready` that it is to be used.
+    says that it answers, `terminating` that it is going away, `ready` that it is to be used. `hostname` is its name
+    behind the service, if it has one.
     """
 
     endpoint: Endpoint
@@ -42,6 +43,16 @@ class Backend(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True)
     ready: bool = True
     serving: bool = True
     terminating: bool = False
+    hostname: str = ""
+
+    @property
+    def label(self) -> str:
+        """What a name server puts before the service's name for this endpoint alone: `hostname`, else the address.
+
+        >>> Backend(Endpoint("10.0.0.7", 80)).label, Backend(Endpoint("fd00::7", 80)).label
+        ('10-0-0-7', 'fd00--7')
+        """
+        return self.hostname or self.endpoint.address.replace(".", "-").replace(":", "-")
 
 
 class FrontPort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,7 +73,8 @@ class Front(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     networks whose clients `balancers` answer, all where there is none. `internal_local` and `external_local` keep a
     connection on its node; `opened` says that nodes answer for its ports, by whatever numbers. `affinity` is for how
     many seconds a client keeps its endpoint, None for not at all.
-    `headless`: clients are told the addresses of `published` instead; `alias` is the name that they are told instead.
+    `headless`: clients are told the addresses of `published` instead, and in any case those of an endpoint that they
+    name; `alias` is the name that they are told instead.
     `families` are in the order in which clients prefer them.
     """
 

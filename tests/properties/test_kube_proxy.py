@@ -24,6 +24,7 @@ from meshroute import (
     Forwarded,
     InexactError,
     KubeProxy,
+    Mesh,
     RequestError,
     Router,
     ServiceProxy,
@@ -63,7 +64,7 @@ from meshroute.state import (
 )
 from meshroute.table import Endpoint, RoutingTable
 from meshroute.table.front import Backend, Front, FrontPort
-from meshroute.trace import DialFailed
+from meshroute.trace import AddressesTold, DialFailed
 
 U32 = st.integers(0, 2**32 - 1)
 U64 = st.integers(0, 2**64 - 1)
@@ -1171,6 +1172,132 @@ class TestKproxy27Dials:
             milliseconds.append(got.trace[0].milliseconds)
         assert milliseconds == [250, 500, 1000, 2000]
         assert got.outcome == NOT_DIALED
+
+
+NAMES = ("web", "web-0", "shop")
+"""Of Services, namespaces and hostnames alike, so that names mean more than one thing."""
+worlds = st.tuples(
+    st.lists(st.sampled_from(("None", "None", "10.96.0.1", "")), min_size=9, max_size=9).map(
+        lambda some: {key: one for key, one in zip(product(NAMES, NAMES), some, strict=True) if one}
+    ),
+    st.lists(
+        st.tuples(
+            st.sampled_from(NAMES), st.sampled_from((*NAMES, "")), st.sampled_from((*NAMES, "other")), st.booleans()
+        ),
+        min_size=2,
+        max_size=7,
+    ),
+)
+
+
+def told_of(world: tuple[Any, Any]) -> tuple[str, dict[str, set[str]]]:
+    """The manifests of a world, and what a name server would have: the addresses behind each full name."""
+    services, pods = world
+    text, zone = "", dict[str, set[str]]()
+    for (namespace, name), address in services.items():
+        text += (
+            f"{{apiVersion: v1, kind: Service, metadata: {{name: {name}, namespace: {namespace}}}, "
+            f"spec: {{clusterIP: {address}, selector: {{app: web}}, ports: [{{port: 80}}]}}}}\n---\n"
+        )
+        full = f"{name}.{namespace}.svc.cluster.local"
+        if address != "None":
+            zone[full] = {"the service"}
+        for number, (where, hostname, subdomain, ready) in enumerate(pods):
+            if where == namespace and ready:
+                ip = f"10.0.0.{number}"
+                label = hostname if hostname and subdomain == name else ip.replace(".", "-")
+                for known in [f"{label}.{full}"] + [full] * (address == "None"):
+                    zone.setdefault(known, set()).add(ip)
+    for number, (where, hostname, subdomain, ready) in enumerate(pods):
+        own = "".join(f"{key}: {value}, " for key, value in (("hostname", hostname), ("subdomain", subdomain)) if value)
+        text += (
+            f"{{apiVersion: v1, kind: Pod, metadata: {{name: p{number}, namespace: {where}, labels: {{app: web}}}}, "
+            f"spec: {{{own}containers: [{{name: c}}]}}, "
+            f"status: {{podIP: 10.0.0.{number}, conditions: [{{type: Ready, status: '{ready}'}}]}}}}\n---\n"
+        )
+    return text, zone
+
+
+labels_asked = st.lists(st.sampled_from((*NAMES, "10-0-0-1")), min_size=1, max_size=4).map(".".join)
+endings = st.sampled_from(("", ".", ".svc", ".svc.cluster.local", ".svc.cluster.local.", ".svc.cluster", ".example"))
+
+
+class TestKproxy28NamesOfPods:
+    """KPROXY-28: a full name has the addresses of all ready pods with its label, and no others."""
+
+    @given(worlds, st.sampled_from(NAMES), st.sampled_from(NAMES), st.sampled_from((*NAMES, "10-0-0-1")), U64)
+    def test_as_a_zone_has_them(self, world: tuple[Any, Any], namespace: str, name: str, label: str, draw: int) -> None:
+        """Put together from the other end; whoever is taken is one of them, by the draw, at the port asked for."""
+        text, zone = told_of(world)
+        full = f"{label}.{name}.{namespace}.svc.cluster.local"
+        if (namespace, name) not in world[0]:
+            with pytest.raises(ValueError, match="is no name of a Service, nor of a pod behind one"):
+                loads(text).lookup(full)
+            return
+        asked = loads(text).lookup(full)
+        got = asked.connect(Connection(5432), draws=Draws.of(given={"answer": draw}), explain=True)
+        if full in zone:
+            addresses = sorted(zone[full])
+            assert key(got) == f"{addresses[draw * len(addresses) >> 64]}:5432"
+            assert set(asked.shares(Connection(5432)).by_endpoint) == {f"{one}:5432" for one in addresses}
+        else:
+            assert asked.shares(Connection(5432)).by_outcome == {NO_ADDRESS: 1}
+            assert got.outcome == NO_ADDRESS
+        (step,) = got.trace
+        assert isinstance(step, AddressesTold)
+        assert (step.hostname, sorted(step.addresses)) == (label, sorted(zone.get(full, ())))
+
+    def test_pods_of_a_deployment_share_its_hostname(self) -> None:
+        """Those that are assumed too; each answers to the name."""
+        text = (
+            "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 3, selector: "
+            "{matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: "
+            "{hostname: one, subdomain: web, containers: [{name: c}]}}}}\n---\n"
+        )
+        mesh = loads(service(clusterIP="None") + text)
+        assert len(mesh.lookup("one.web").shares(Connection(80)).pods) == 3
+        assert mesh.service("web", hostname="ONE").shares(Connection(80)) == mesh.lookup("one.web").shares(
+            Connection(80)
+        )
+
+
+class TestKproxy29Search:
+    """KPROXY-29: a name means the first full name that has an answer, in the order in which a pod's client asks."""
+
+    @given(worlds, st.lists(st.tuples(labels_asked, endings)), st.sampled_from((*NAMES, "default")))
+    def test_as_a_resolver_searches(self, world: tuple[Any, Any], names: list[tuple[str, str]], namespace: str) -> None:
+        """Through a zone that was put together apart: all that is in it, however much is said, and other names."""
+        text, zone = told_of(world)
+        mesh = loads(text)
+        for full in sorted(zone):
+            labels = full.split(".")
+            for said in range(1, len(labels) + 1):
+                self.check(mesh, zone, world, ".".join(labels[:said]), namespace)
+                self.check(mesh, zone, world, ".".join(labels[:said]) + ".", namespace)
+        for labels_of_one, ending in names:
+            self.check(mesh, zone, world, labels_of_one + ending, namespace)
+
+    def check(self, mesh: Mesh, zone: dict[str, set[str]], world: tuple[Any, Any], name: str, namespace: str) -> None:
+        search = [f"{name}.{namespace}.svc.cluster.local", f"{name}.svc.cluster.local", f"{name}.cluster.local"]
+        asked = [name[:-1]] if name.endswith(".") else [name, *search] if name.count(".") >= 5 else [*search, name]
+        found = next((one for one in asked if one in zone), None)
+        if found is not None:
+            got = mesh.lookup(name, namespace)
+            full = ".".join([got.hostname] * bool(got.hostname) + got.front.name.split("/")[::-1])
+            assert f"{full}.svc.cluster.local" == found
+            if zone[found] == {"the service"}:
+                assert not got.front.headless
+            else:
+                told = got.shares(Connection(80)).by_endpoint
+                assert set(told) == {f"{one}:80" for one in zone[found]}
+        else:
+            there = {f"{service}.{space}.svc.cluster.local" for space, service in world[0]}
+            known = any(one in there or one.partition(".")[2] in there for one in asked)
+            if known:
+                assert mesh.lookup(name, namespace).connect(Connection(80)).outcome == NO_ADDRESS
+            else:
+                with pytest.raises(ValueError, match=r"no Service|is no name of a Service"):
+                    mesh.lookup(name, namespace)
 
 
 one = ClusterName("one")

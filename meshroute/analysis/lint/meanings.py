@@ -52,7 +52,11 @@ _OF_NODES: Final = Meaning(
 _FROM_OUTSIDE: Final = Meaning(
     How.NOT, "it is for clients outside of the cluster", "connections that come from outside, before any proxy has them"
 )
-_OWN_NAME: Final = Meaning(How.NOT, "a pod has no name of its own here", "requests for a pod of a headless Service")
+_OWN_NAME: Final = Meaning(
+    How.PARTLY,
+    "clients without a proxy find a pod by it (`meshroute connect --kube-proxy`), and sidecars know no pod by name",
+    "requests for a pod of a headless Service",
+)
 
 
 def _all(names: str, meaning: Meaning) -> dict[str, Meanings]:
@@ -113,15 +117,15 @@ _POD: Final[Meanings] = {
     "containers": _CONTAINER,
     "initContainers": _CONTAINER,
     "nodeName": READ,
-    **_all("hostname subdomain setHostnameAsFQDN hostnameOverride", _OWN_NAME),
+    **_all("hostname subdomain", _OWN_NAME),
     **_all(
         """
         activeDeadlineSeconds affinity automountServiceAccountToken dnsConfig dnsPolicy enableServiceLinks
-        ephemeralContainers evictionResponders hostAliases hostIPC hostNetwork hostPID hostUsers imagePullSecrets
-        nodeSelector os overhead preemptionPolicy priority priorityClassName readinessGates resourceClaims resources
-        restartPolicy runtimeClassName schedulerName schedulingGates schedulingGroup securityContext serviceAccount
-        serviceAccountName shareProcessNamespace terminationGracePeriodSeconds tolerations topologySpreadConstraints
-        volumes
+        ephemeralContainers evictionResponders hostAliases hostIPC hostNetwork hostPID hostUsers hostnameOverride
+        imagePullSecrets nodeSelector os overhead preemptionPolicy priority priorityClassName readinessGates
+        resourceClaims resources restartPolicy runtimeClassName schedulerName schedulingGates schedulingGroup
+        securityContext serviceAccount serviceAccountName setHostnameAsFQDN shareProcessNamespace
+        terminationGracePeriodSeconds tolerations topologySpreadConstraints volumes
         """,
         ASIDE,
     ),

@@ -479,6 +479,20 @@ def test_connect_asks_the_node() -> None:
     assert "172.18.0.3, port 30080: a node port of Service default/web\n" in out
 
 
+def test_connect_finds_a_pod_by_its_name() -> None:
+    """From its own namespace and from another one; and a name that has no address is told as such."""
+    for name, more in (("db-1.db", ()), ("DB-1.db.default", ("--from", "shop")), ("db-1.db.default.svc", ())):
+        code, out, _ = run("connect", SERVICES, f"{name}:5432", "--kube-proxy", "ipvs", *more)
+        assert (code, out.splitlines()[1]) == (0, "→ pod default/db-1 at 10.244.1.8:5432")
+    assert "1. `db-1` of Service default/db: of 10.244.1.8 the client takes 10.244.1.8\n" in out
+    code, out, _ = run("connect", SERVICES, "db-2.db:5432", "--kube-proxy", "ipvs")
+    assert (code, out.splitlines()[1]) == (0, "→ the name has no address: no endpoint is ready")
+    assert "1. `db-2` of Service default/db: nobody who is ready has an address for the client\n" in out
+    code, out, _ = run("connect", SERVICES, "db:5432", "--kube-proxy", "ipvs", "--shares", "--json")
+    pods = {row["pod"]: (row["numerator"], row["denominator"]) for row in json.loads(out)["shares"]["pods"]}
+    assert (code, pods) == (0, {"default/db-0": ("1", "2"), "default/db-1": ("1", "2")})
+
+
 def test_connect_tells_the_shares_of_a_node() -> None:
     """Whole fractions; as JSON too, and of many connections."""
     code, out, _ = run("connect", SERVICES, "web.default:80", "--kube-proxy", "iptables", "--shares")
@@ -538,7 +552,9 @@ def test_connect_dials_again() -> None:
         (("web:80", "--kube-proxy", "ipvs:fair"), "scheduler `fair` of kube-proxy is not one of rr, wrr"),
         (("wep:80", "--kube-proxy", "ipvs"), "no Service `default/wep`: did you mean `default/web`?"),
         (("web:80", "--kube-proxy", "ipvs", "--node", "node-c"), "no node `node-c`: did you mean `node-"),
-        (("web.a.b:80", "--kube-proxy", "ipvs"), "`web.a.b` is no name of a Service"),
+        (("web.a.b:80", "--kube-proxy", "ipvs"), "`web.a.b` is no name of a Service, nor of a pod behind one"),
+        (("web.:80", "--kube-proxy", "ipvs"), "`web.` is no name of a Service"),
+        (("db-1.db:5432", "--kube-proxy", "ipvs", "--from", "shop"), "no Service `db/db-1`"),
         (("192.0.2.9:80", "--kube-proxy", "ipvs"), "no Service answers on 192.0.2.9:80"),
         (("web:80", "--kube-proxy", "ipvs:mh", "--shares"), "`mh` hashes ends of the connection that are not given"),
         (("web:80", "--kube-proxy", "ipvs", "--sni", "a"), "--kube-proxy and --sni do not go together"),

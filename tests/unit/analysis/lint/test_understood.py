@@ -164,7 +164,7 @@ class TestFields:
             "spec.containers[0].image": How.ASIDE,
             "spec.containers[0].ports[0].containerPort": How.UNDERSTOOD,
             "spec.containers[0].ports[0].hostPort": How.NOT,
-            "spec.subdomain": How.NOT,
+            "spec.subdomain": How.PARTLY,
             "status.podIP": How.UNDERSTOOD,
             "status.podIPs": How.UNDERSTOOD,
             "status.hostIP": How.ASIDE,
