@@ -1,4 +1,4 @@
-"""The command `simulate`: a story from a file, as a table, JSON, CSV and pictures.
+"""The command `simulate`: a story from a file, as a table, JSON, CSV, Parquet and pictures.
 
 Errors    exit status 2 for stories and files that cannot be used, 130 where somebody interrupts: what there is until
           then is written all the same, marked as partial.
@@ -7,7 +7,7 @@ Errors    exit status 2 for stories and files that cannot be used, 130 where som
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,9 @@ from rich.table import Table
 from meshroute.cli import show
 from meshroute.cli.common import Json, print_json, refuse
 from meshroute.diagnostics import ManifestError, to_builtins
+from meshroute.manifest.metadata import Duration
+from meshroute.simulate.model import SECOND
+from meshroute.simulate.saving import Stand, put_aside, taken_up
 from meshroute.simulate.story import Story, load_story
 from meshroute.simulate.telling import Told, ToldRun, tell
 
@@ -42,11 +45,25 @@ def simulate(
         Path | None,
         typer.Option("--csv", metavar="FILE", help="Write all columns there, a row for each pod and bucket."),
     ] = None,
+    parquet: Annotated[
+        Path | None,
+        typer.Option("--parquet", metavar="FILE", help="Write the same as a Parquet file."),
+    ] = None,
     plot: Annotated[
         list[Path] | None,
         typer.Option(
             "--plot", metavar="FILE", help="Draw a picture, .png or .svg; as often as needed.", show_default=False
         ),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="End each simulation there, such as `10s`.")
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option("--save", metavar="FILE", help="Put aside where everything stands in the end, Ctrl-C included."),
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="FILE", help="Take up what was put aside, and go on.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -60,11 +77,28 @@ def simulate(
         read = replace(read, runs=runs)
     if repeats is not None:
         read = replace(read, repeats=repeats)
-    draw = _drawing(plot or ())
+    draw, pack = _drawing(plot or ()), _packing(parquet)
+    for file in (csv, parquet, save, *(plot or ())):
+        _placed(file)
+    goal = _goal(until, read)
+    stood = _stood(resume, read, goal)
+    stands = list[list[Stand]]()
     with _interruptible() as interrupted, _progress() as told_progress:
-        told = tell(read, told_progress, interrupted)
+        try:
+            told = tell(
+                read, told_progress, interrupted, until=goal, stood=stood, stands=None if save is None else stands
+            )
+        except ValueError as error:
+            if resume is None:
+                raise
+            refuse(f"--resume {resume}: {error}")
+        stopped = interrupted()
+    if save is not None:
+        _written(save, lambda: _whole(save, put_aside(read, stands)))
     if csv is not None:
         _written(csv, lambda: csv.write_text(told.to_csv(), "utf-8", newline="\n"))
+    if parquet is not None:
+        _written(parquet, lambda: pack(told, parquet))
     for file in plot or ():
         _written(file, partial(draw, read, told, file))
     if json:
@@ -73,8 +107,12 @@ def simulate(
     else:
         show.print_diagnostics(show.console(stderr=True), read.diagnostics, notes=False)
         _print(show.console(), told)
-    if told.partial:
-        show.console(stderr=True).print("meshroute: interrupted: this is what there was until then", markup=False)
+    err = show.console(stderr=True)
+    if told.partial and stopped:
+        err.print("meshroute: interrupted: this is what there was until then", markup=False)
+    if told.partial and save is not None:
+        err.print(f"meshroute: put aside in {save}: go on with --resume {save}", markup=False, soft_wrap=True)
+    if told.partial and stopped:
         raise typer.Exit(INTERRUPTED)
 
 
@@ -105,6 +143,67 @@ def _drawing(files: list[Path] | tuple[Path, ...]) -> Callable[[Story, Told, Pat
         if file.suffix.lower() not in KINDS:
             refuse(f"--plot {file}: the name of a picture ends in {' or '.join(KINDS)}")
     return plot
+
+
+def _packing(file: Path | None) -> Callable[[Told, Path], None]:
+    """What writes Parquet. Refused before anything is simulated where it is not there."""
+    if file is None:
+        return lambda *_: None
+    try:
+        from meshroute.simulate.parquet import write_parquet
+    except ModuleNotFoundError as error:
+        if error.name != "pyarrow":
+            raise
+        refuse(f"--parquet: {error.msg}")
+    return write_parquet
+
+
+def _placed(file: Path | None) -> None:
+    """Refuse a file that cannot be written: better before a long simulation than after it."""
+    if file is not None and file.is_dir():
+        refuse(f"{file}: is a directory")
+    if file is not None and not file.parent.is_dir():
+        refuse(f"{file}: there is no directory {file.parent}")
+
+
+def _goal(until: str | None, story: Story) -> int | None:
+    """Where each simulation ends, in microseconds; None for its own end."""
+    if until is None:
+        return None
+    try:
+        nanoseconds = Duration.parse(until).nanoseconds
+    except ValueError as error:
+        refuse(f"--until {until}: {error}")
+    if nanoseconds < 1000 or nanoseconds % 1000:
+        refuse(f"--until {until}: must be a whole number of microseconds above 0")
+    longest = max(one.scenario.until for one in story.runs)
+    if nanoseconds // 1000 > longest:
+        refuse(f"--until {until}: is behind the end of the story, at {longest / SECOND:g} s")
+    return nanoseconds // 1000
+
+
+def _stood(file: Path | None, story: Story, goal: int | None) -> Sequence[Sequence[Stand]]:
+    """Where the story stood when it was put aside; nowhere where it was not."""
+    if file is None:
+        return ()
+    try:
+        stood = taken_up(story, file.read_bytes())
+    except (OSError, ValueError) as error:
+        refuse(f"--resume {file}: {getattr(error, 'strerror', None) or error}")
+    furthest = max((one.reached for some in stood for one in some), default=0)
+    if goal is not None and furthest > goal:
+        refuse(f"--until {goal / SECOND:g}s: in {file} it is {furthest / SECOND:g} s already")
+    return stood
+
+
+def _whole(path: Path, data: bytes) -> None:
+    """Write a file at one go: what was put aside there before stays until all of it is written."""
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        beside.write_bytes(data)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _written(path: Path, write: Callable[[], object]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -17,7 +17,8 @@ from msgspec.structs import replace
 
 from meshroute.simulate.loop import Simulation
 from meshroute.simulate.promises import Promise, promises
-from meshroute.simulate.story import Story
+from meshroute.simulate.saving import Stand
+from meshroute.simulate.story import Run, Story
 from meshroute.simulate.tally import Columns, Result
 
 
@@ -52,45 +53,92 @@ class Told(msgspec.Struct, frozen=True):
             ],
         }
 
-    def to_csv(self) -> str:
-        """One line for each run, pod and bucket, with the names of the columns above."""
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["run", "partial", *Columns.__struct_fields__])
+    def table(self) -> dict[str, list[Any]]:
+        """All columns: a row for each run, pod and bucket. Of repeats, the first."""
+        found: dict[str, list[Any]] = {name: [] for name in ("run", "partial", *Columns.__struct_fields__)}
         for one in self.runs:
             for result in one.results[:1]:
-                columns = [getattr(result.columns, name) for name in Columns.__struct_fields__]
-                for row in zip(*columns, strict=True):
-                    writer.writerow([one.name, int(result.partial), *row])
+                rows = len(result.columns.pod)
+                found["run"] += [one.name] * rows
+                found["partial"] += [result.partial] * rows
+                for name in Columns.__struct_fields__:
+                    found[name] += getattr(result.columns, name)
+        return found
+
+    def to_csv(self) -> str:
+        """The table, with the names of its columns above; `partial` is 0 or 1."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        table = self.table()
+        writer.writerow(table)
+        table["partial"] = [int(one) for one in table["partial"]]
+        writer.writerows(zip(*table.values(), strict=True))
         return out.getvalue()
 
 
 def tell(
-    story: Story, progress: Callable[[float], None] = lambda _: None, stop: Callable[[], bool] = lambda: False
+    story: Story,
+    progress: Callable[[float], None] = lambda _: None,
+    stop: Callable[[], bool] = lambda: False,
+    *,
+    until: int | None = None,
+    stood: Sequence[Sequence[Stand]] = (),
+    stands: list[list[Stand]] | None = None,
 ) -> Told:
-    """Let a story happen. `progress` hears how much of it is done, from 0 to 1; `stop` is asked as often."""
-    whole = sum(one.scenario.until for one in story.runs) * story.repeats
+    """Let a story happen. `progress` hears how much of it is done, from 0 to 1; `stop` is asked as often.
+
+    With `until`, in microseconds, each simulation ends there. `stood` is where those of each run stood when they were
+    put aside; into `stands` goes where they stand in the end. Raises ValueError for what cannot be taken up.
+    """
+    goals = [run.scenario.until if until is None else min(until, run.scenario.until) for run in story.runs]
+    whole = sum(goals) * story.repeats
     done, enough, told = 0, False, []
-    for run in story.runs:
+    for place, (run, goal) in enumerate(zip(story.runs, goals, strict=True)):
+        before = stood[place] if place < len(stood) else ()
         results: list[Result] = []
+        now: list[Stand] = []
         for number in range(story.repeats):
-            if enough:
+            stand = before[number] if number < len(before) else None
+            if stand is not None and stand.result is not None:
+                results.append(stand.result)
+                now.append(stand)
+                done += goal
+                continue
+            if enough and stand is None:
                 break
-            scenario = replace(run.scenario, seed=(run.scenario.seed + number) % 2**64)
-            if number:
-                scenario = replace(scenario, bucket=scenario.until)
-            simulation = Simulation(scenario)
+            simulation = _begun(run, number, stand)
 
             def watch(simulation: Simulation = simulation, before: int = done) -> bool:
                 progress((before + simulation.now) / whole)
                 return stop()
 
-            simulation.run(stop=watch)
-            enough = not simulation.finished or stop()
-            done += scenario.until
+            if not enough:
+                simulation.run(goal, stop=watch)
+                enough = simulation.now < goal or stop()
+            done += goal
             progress(done / whole)
-            if simulation.finished or not results:
-                results.append(simulation.result())
+            result = simulation.result()
+            # Means are over simulations that came equally far; the first one is shown in any case.
+            if simulation.now >= goal or not results:
+                results.append(result)
+            if stands is not None:
+                now.append(
+                    Stand(simulation.now, result)
+                    if simulation.finished
+                    else Stand(simulation.now, snapshot=msgspec.Raw(simulation.snapshot()))
+                )
+        if stands is not None:
+            stands.append(now)
         told.append(ToldRun(run.name, tuple(results), promises(story, run, results)))
     missing = any(len(one.results) < story.repeats or any(each.partial for each in one.results) for one in told)
     return Told(story.title, missing, tuple(told))
+
+
+def _begun(run: Run, number: int, stand: Stand | None) -> Simulation:
+    """The simulation of a repeat, from its start or where it stood."""
+    scenario = replace(run.scenario, seed=(run.scenario.seed + number) % 2**64)
+    if number:
+        scenario = replace(scenario, bucket=scenario.until)
+    if stand is None:
+        return Simulation(scenario)
+    return Simulation.resume(scenario, bytes(stand.snapshot))

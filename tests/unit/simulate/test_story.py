@@ -487,7 +487,7 @@ def test_the_command_refuses(tmp_path: Path) -> None:
     assert code == 2
     assert "ends in .png or .svg" in err
     code, _, err = run("simulate", story, "--csv", str(tmp_path / "none/a.csv"))
-    assert (code, "No such file or directory" in err) == (2, True)
+    assert (code, "there is no directory" in err) == (2, True)
     bad = tmp_path / "bad.yaml"
     bad.write_text("clients: 3\n", "utf-8")
     code, out, err = run("simulate", str(bad))
