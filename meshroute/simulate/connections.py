@@ -44,6 +44,9 @@ class ConnectionBalancer(Protocol):
     def connect(self, client: Connection, state: State, draws: Drawn, now: int) -> Connected:
         """Where this connection goes, `now` milliseconds from the start."""
 
+    def redial(self, before: Connected, state: State) -> Connected | None:
+        """Where it goes after nobody listened there; None where the client hears of it."""
+
     def synced(self, before: ConnectionBalancer, state: State) -> Sequence[Effect]:
         """The effects of taking the place of another balancer."""
 
@@ -66,6 +69,9 @@ class PerConnectionRandom:
             FORWARDED, client, cluster=self.name, endpoint=self.endpoints[number], effects=self._begins[number]
         )
 
+    def redial(self, before: Connected, state: State) -> Connected | None:
+        return None
+
     def synced(self, before: ConnectionBalancer, state: State) -> Sequence[Effect]:
         return ()
 
@@ -87,6 +93,10 @@ class ByKubeProxy:
     def connect(self, client: Connection, state: State, draws: Drawn, now: int) -> Connected:
         """As the node has it; the state knows the time."""
         return self.service.connect(replace(client, port=self.port), state, draws)
+
+    def redial(self, before: Connected, state: State) -> Connected | None:
+        """In mode userspace kube-proxy is who dials, up to four times."""
+        return self.service.redial(before, state) if self.service.kube_proxy.mode == "userspace" else None
 
     def synced(self, before: ConnectionBalancer, state: State) -> Sequence[Effect]:
         """What the node forgets when its endpoints change. Of another kind of balancer it knows nothing."""

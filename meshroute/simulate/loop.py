@@ -25,7 +25,7 @@ import msgspec
 from msgspec.structs import force_setattr
 from xxhash import xxh64_intdigest
 
-from meshroute.connection import Connection
+from meshroute.connection import Connected, Connection
 from meshroute.decision import (
     FORWARDED,
     Decision,
@@ -680,25 +680,30 @@ class Simulation:
             mine.lines.append(number)
             return number
         ask = self._request(client, flight)
-        connected = self._target.balancer.connect(
+        connected: Connected | None = self._target.balancer.connect(
             Connection(ask.port, source_ip=client.source_ip, source_port=1024 + number % 64512),
             self._node_now(),
             Draws(self._node_seed, number),
             live.now // MILLISECOND,
         )
-        for effect in connected.effects:
-            self._node.apply(effect)
-        outcome = connected.outcome
-        if connected.endpoint is None:
-            self._over(flown, flight, outcome.details if isinstance(outcome, Failed) else REFUSED)
-            return None
-        pod = self._pod_at[connected.endpoint.address, connected.endpoint.port]
-        if not live.pods[pod].up:
+        while True:
+            if connected is None:
+                self._over(flown, flight, REFUSED)
+                return None
+            for effect in connected.effects:
+                self._node.apply(effect)
+            if connected.endpoint is None:
+                outcome = connected.outcome
+                self._over(flown, flight, outcome.details if isinstance(outcome, Failed) else REFUSED)
+                return None
+            pod = self._pod_at[connected.endpoint.address, connected.endpoint.port]
+            if live.pods[pod].up:
+                break
+            # Nobody listens there. A node that dials for its clients dials again.
             for effect in connected.finished():
                 self._node.apply(effect)
             self._count(pod, flight, refused=True)
-            self._over(flown, flight, REFUSED)
-            return None
+            connected = self._target.balancer.redial(connected, self._node.live)
         live.lines[number] = Line(live.now, pod, connected)
         mine.lines.append(number)
         return number

@@ -773,6 +773,21 @@ def test_ipvs_knows_connections_that_were_closed_for_two_minutes() -> None:
     assert [known(seconds) for seconds in (1, 100, 119, 150, 200)] == [1, 100, 119, 120, 120]
 
 
+def test_userspace_dials_again_where_nobody_listens() -> None:
+    """A pod that stops before anybody knows: other modes refuse its clients, userspace takes the next pod."""
+    who = (clients("a", 10.0, arrivals=Arrivals.IN_STEP, keep_alive=KeepAlive(1)),)
+
+    def outcomes(mode: str, stop: str) -> dict[str, int]:
+        changes = (Change(0, stop=(stop,)),)
+        return run(Scenario(who, by_kube_proxy(mode), 3 * SECOND, changes=changes)).outcomes
+
+    assert outcomes("userspace", "web-b") == {"status 200": 30}
+    assert outcomes("iptables", "web-b").keys() == {"status 200", "refused"}
+    assert outcomes("userspace", "*") == {"no_endpoint_answered": 30}
+    result = run(Scenario(who, by_kube_proxy("userspace"), 3 * SECOND, changes=(Change(0, stop=("*",)),)))
+    assert sum(one.errors for one in result.totals) == 4 * 30  # dials
+
+
 # Misuse
 
 
