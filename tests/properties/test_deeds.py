@@ -355,6 +355,21 @@ class TestRetry3Refresh:
         assert again.outcome.flag == "UH"
         assert "x-cluster" not in dict(again.response_headers)
 
+    def test_a_request_keeps_the_route_that_took_it(self) -> None:
+        """Where the proxy has another table by then: one that says the same, or one that has no such route."""
+        seen = HeaderChanges((), (HeaderChange("x-cluster", "%UPSTREAM_CLUSTER%"),))
+
+        def router() -> Router:
+            return to(Forward((WeightedCluster(A),), retries=Retries(("5xx",), 2)), response_headers=(seen,))
+
+        first = router().decide(REQUEST)
+        again = router().retry(REQUEST, first)
+        assert again.answer() == first.answer()
+        assert dict(again.answer())["x-cluster"] == A
+        # And where nothing of the kind is there any more.
+        plain = to(Forward((WeightedCluster(B),))).retry(REQUEST, first)
+        assert plain.answer() == first.answer()
+
 
 class TestRetry4Waits:
     """RETRY-4: waits double up to the longest."""

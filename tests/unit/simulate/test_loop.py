@@ -696,6 +696,25 @@ def test_a_fault_delays_a_request_once_and_not_its_retries() -> None:
     assert 200_000 <= latest < 200_000 + 25_000 + 50_000
 
 
+def test_a_pod_that_stops_drops_what_nobody_waits_for_too() -> None:
+    """Copies, and requests that were given up: they have left with an error, and their pod begins anew without them."""
+    who = (clients("a", 1.0, arrivals=Arrivals.IN_STEP),)
+    scenario = Scenario(
+        who,
+        Through(routed(Forward(TO_WEB, timeout=100, mirrors=(Mirror(COPY),)), count=1)),
+        2 * SECOND,
+        serving=(Serving(time=Constant(800_000)),),
+        changes=(Change(SECOND // 2, stop=("*",)), Change(SECOND // 2 + 1, start=("*",))),
+    )
+    result = run(scenario)
+    assert result.outcomes == {"response_timeout": 2}
+    web = result.total("default/web-0")
+    assert (web.requests, web.ended, web.errors) == (2, 2, 1)
+    assert sum(one.errors for one in result.totals if "copy" in one.pod) == 1
+    assert sum(one.ended for one in result.totals) == 4
+    assert web.concurrency == (0.5 + 0.8) / 2
+
+
 def test_copies_make_work_and_nobody_hears_of_them() -> None:
     """Each request goes to one pod of each; what copies meet changes nothing for clients."""
     action = Forward(TO_WEB, mirrors=(Mirror(COPY),))
