@@ -59,7 +59,7 @@ class Line(msgspec.Struct, gc=False):
 
 class ClientNow(msgspec.Struct, gc=False):
     """One client: its next request, since when it has its rate, its connections and who waits for one. `opened` counts
-    the connections to a proxy of several workers."""
+    the connections to a proxy of several workers, `met` is the pod that it met last, where it is its own user."""
 
     made: int = 0
     generation: int = 0
@@ -69,6 +69,7 @@ class ClientNow(msgspec.Struct, gc=False):
     lines: list[int] = []
     waiting: list[int] = []
     opened: int = 0
+    met: int = -1
 
 
 class Flight(msgspec.Struct, gc=False):
@@ -106,7 +107,7 @@ class Live(msgspec.Struct):
     closing: dict[int, Connected]
     """Connections that are closed and not yet forgotten."""
     met: dict[int, int]
-    """Which pod a user met last."""
+    """Which pod a user of clients with several met last."""
     outcomes: dict[str, int]
     """How requests ended, as clients see it, and how often."""
 

@@ -92,7 +92,7 @@ FULL: Final = 503
 
 
 class _Client:
-    """What does not change about one client."""
+    """One client: what does not change about it, and where it stands."""
 
     __slots__ = (
         "always",
@@ -101,6 +101,7 @@ class _Client:
         "made",
         "most",
         "name",
+        "now",
         "proxy",
         "rank",
         "seed",
@@ -128,6 +129,7 @@ class _Client:
             None if one.varies else self._alike(number, one, alike) for number, one in enumerate(kind.asks)
         )
         self.always: Final = self.made[0] if len(self.made) == 1 else None
+        self.now = ClientNow()
         self.sessions: tuple[Session, ...] = ()
         self.session: Session | None = None
         """The only one; None where the proxy has several workers, and a connection is at one of them."""
@@ -206,7 +208,7 @@ class Simulation:
             0,
             0,
             [],
-            [ClientNow() for _ in self._clients],
+            [one.now for one in self._clients],
             [PodNow(name) for name in self._names],
             {},
             {},
@@ -220,7 +222,7 @@ class Simulation:
         width = int(NEAR * SECOND / asked) if asked * self._until > NEAR * SECOND else self._until
         self._agenda = Agenda(((one.at, CHANGE, number, 0) for number, one in enumerate(self._changes)), width)
         for client in self._clients:
-            self._next_ask(client, self.live.clients[client.rank])
+            self._next_ask(client, client.now)
 
     # What can be asked
 
@@ -271,6 +273,8 @@ class Simulation:
         for change in again._changes[: before.live.changed]:
             again._learn(change.target, change.serving, change.rates)
         again.live = before.live
+        for client, now in zip(again._clients, before.live.clients, strict=True):
+            client.now = now
         taken_up(again.live.flights, before.decisions)
         taken_up(again.live.alone, before.copies)
         again._agenda = Agenda(before.live.events, again._agenda.width)
@@ -426,7 +430,7 @@ class Simulation:
 
     def _ask(self, rank: int, generation: int) -> None:
         client, live = self._clients[rank], self.live
-        mine = live.clients[rank]
+        mine = client.now
         if generation != mine.generation:
             return  # put in before its rate changed
         number = mine.made
@@ -784,10 +788,18 @@ class Simulation:
     def _count(self, number: int, flight: Flight, *, refused: bool = False) -> Cell:
         live, cell = self.live, self._cell(self.live.pods[number])
         cell.requests += 1
-        before = live.met.get(flight.user)
-        if before != number and flight.works < COPY:  # nobody meets the pod of a copy
-            cell.moved += before is not None
-            live.met[flight.user] = number
+        if flight.works > COPY:
+            pass  # nobody meets the pod of a copy
+        elif flight.user == flight.client:  # who is a user itself
+            mine = self._clients[flight.client].now
+            if mine.met != number:
+                cell.moved += mine.met >= 0
+                mine.met = number
+        else:
+            before = live.met.get(flight.user)
+            if before != number:
+                cell.moved += before is not None
+                live.met[flight.user] = number
         if refused:
             cell.ended += 1
             cell.errors += 1
@@ -873,11 +885,12 @@ class Simulation:
         live = self.live
         live.outcomes[said] = live.outcomes.get(said, 0) + 1
         del live.flights[flown]
-        mine = live.clients[flight.client]
+        client = self._clients[flight.client]
+        mine = client.now
         if flight.line >= 0:
-            self._left_line(flight, self._clients[flight.client], mine)
+            self._left_line(flight, client, mine)
         mine.in_flight -= 1
-        if self._clients[flight.client].most and mine.waiting:
+        if client.most and mine.waiting:
             self._free.append(flight.client)
 
     def _let_wait_end(self) -> None:
@@ -885,7 +898,8 @@ class Simulation:
         live = self.live
         while self._free:
             rank = self._free.pop(0)
-            client, mine = self._clients[rank], live.clients[rank]
+            client = self._clients[rank]
+            mine = client.now
             if mine.waiting:
                 flown = mine.waiting.pop(0)
                 self._admit(flown, live.flights[flown], client, mine)
@@ -905,7 +919,7 @@ class Simulation:
                 self._stop(place, pod)
         for client in self._clients:
             if client.kind.name in change.rates:
-                mine = live.clients[client.rank]
+                mine = client.now
                 mine.generation += 1
                 mine.rate_since, mine.made_since = live.now, mine.made
                 self._next_ask(client, mine)
@@ -913,11 +927,11 @@ class Simulation:
     def _stop(self, place: int, pod: PodNow) -> None:
         pod.up = False
         if self._straight:
-            for client, mine in zip(self._clients, self.live.clients, strict=True):
-                for line in list(mine.lines):
+            for client in self._clients:
+                for line in list(client.now.lines):
                     if self.live.lines[line].pod == place:
                         self.live.lines[line].broken = True
-                self._tidy(client, mine)
+                self._tidy(client, client.now)
         pod.busy, pod.waiting = 0, []
         for flown, flight in sorted(self.live.flights.items()):
             if flight.pod == place and flight.there:
