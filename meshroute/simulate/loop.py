@@ -193,6 +193,7 @@ class Simulation:
         self._names: Final = tuple(sorted({_name(one) for one in endpoints}))
         places = {name: number for number, name in enumerate(self._names)}
         self._pod_at: Final = {(one.address, one.port): places[_name(one)] for one in endpoints}
+        self._pod_of: Final = {one.address: places[_name(one)] for one in endpoints}
         self._serving: Sequence[Serving] = scenario.serving
         self._served = self._rules()
         self._node = Ledger(State())
@@ -700,13 +701,16 @@ class Simulation:
                 outcome = connected.outcome
                 self._over(flown, flight, outcome.details if isinstance(outcome, Failed) else REFUSED)
                 return None
-            pod = self._pod_at[connected.endpoint.address, connected.endpoint.port]
-            if live.pods[pod].up:
+            there = connected.endpoint
+            pod = self._pod_at.get((there.address, there.port), -1)
+            if pod >= 0 and live.pods[pod].up:
                 break
             # Nobody listens there. A node that dials for its clients dials again.
             for effect in connected.finished():
                 self._node.apply(effect)
-            self._count(pod, flight, refused=True)
+            asked = pod if pod >= 0 else self._pod_of.get(there.address, -1)
+            if asked >= 0:  # else it is outside of what is simulated
+                self._count(asked, flight, refused=True)
             connected = self._target.balancer.redial(connected, self._node.live)
         live.lines[number] = Line(live.now, pod, connected)
         mine.lines.append(number)

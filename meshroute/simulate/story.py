@@ -26,7 +26,7 @@ from meshroute.names import DEFAULT_NAMESPACE, Namespace
 from meshroute.request import Request, RequestError
 from meshroute.router import Router
 from meshroute.simulate.chance import Constant, Distribution, Empirical, Exponential, Lognormal
-from meshroute.simulate.connections import ByKubeProxy, PerConnectionRandom
+from meshroute.simulate.connections import ByKubeProxy, ConnectionBalancer, PerConnectionRandom
 from meshroute.simulate.loop import fits_pod
 from meshroute.simulate.model import (
     SECOND,
@@ -494,19 +494,25 @@ class _Story:
                 return None, None
         assert found is not None
         full, endpoints = found
-        if starts and not endpoints:
-            fields.wrong("service", f"`{service}` has no pods at the start", code=Code.ENDPOINTS_MISSING)
-            return None, None
-        if via == CONNECTIONS:
-            return Straight(PerConnectionRandom(endpoints, full)), found
-        if via != PROXIES:
+        balancer: ConnectionBalancer | None = PerConnectionRandom(endpoints, full) if via == CONNECTIONS else None
+        if via not in (CONNECTIONS, PROXIES):
             name, namespace = full.split(".")[:2]
             try:
-                proxy = mesh.service(name, namespace, kube_proxy=KubeProxy.parse(via))
-                return Straight(ByKubeProxy(proxy, port)), found
+                node = mesh.service(name, namespace, kube_proxy=KubeProxy.parse(via))
+                balancer = ByKubeProxy(node, port)
             except ValueError as error:
                 fields.wrong("via", f"nodes know only Services: {error}")
                 return None, None
+            front = node.front
+            if front.headless:
+                told = {one.endpoint.address for some in front.published.values() for one in some}
+                endpoints = tuple(one for one in balancer.endpoints if one.address in told)
+        if starts and not endpoints:
+            help = _help_without_pods(mesh, full) if via in (CONNECTIONS, PROXIES) else ""
+            fields.wrong("service", f"`{service}` has no pods at the start", help, code=Code.ENDPOINTS_MISSING)
+            return None, None
+        if balancer is not None:
+            return Straight(balancer), (full, endpoints)
         first = next(iter(routers.values()))
         return Through(first, {name: one for name, one in routers.items() if one is not first}), found
 
@@ -537,6 +543,16 @@ class _Story:
         where = "port" if fields.has("port") else "service"
         fields.wrong(where, f"`{service}` has no port {port}", f"it has {', '.join(ports)}", Code.PORT_UNKNOWN)
         return None
+
+
+def _help_without_pods(mesh: Mesh, full: str) -> str:
+    """What to say where proxies know no pods of a service: of a headless one its clients choose among addresses."""
+    name, namespace = full.split(".")[:2]
+    try:
+        headless = mesh.service(name, namespace).front.headless
+    except ValueError:  # it is of a ServiceEntry
+        headless = False
+    return "it is headless: its clients choose, and not proxies; say `via: iptables`" if headless else ""
 
 
 def _everybody(target: Target, service: str) -> set[str]:

@@ -43,6 +43,7 @@ from tests.bounds import plausible
 ROOT = Path(__file__).parents[3]
 STORIES = ROOT / "docs/examples/stories"
 IDLE = "chance that some pod is idle"
+CHANCE = Fraction(1, 10**9)
 BESIDE = str(STORIES / "inline.yaml")
 TOP = "manifests: [article/three.yaml]\nservice: nginx-service\nduration: 2s\n"
 ALL = TOP + "clients:\n- {name: a, rate: 10}\n"
@@ -568,6 +569,39 @@ class TestKubeProxy:
         text = f"manifests: [article/three.yaml{more}]\nservice: nginx-service\nduration: {duration}\nvia: {via}\n"
         story = read_story(f"{text}clients:\n- {{name: a, {client}}}\n- {{name: b, {client}}}\n", BESIDE)
         return Simulation(story.runs[0].scenario).run().result()
+
+    def test_clients_of_a_headless_service_choose_and_nobody_translates_their_port(self, tmp_path: Path) -> None:
+        """Each address as likely as the other; at the port that the client says, where a pod has to listen."""
+        text = (STORIES / "article/three.yaml").read_text("utf-8")
+        headless = text.replace("  ports:\n", "  clusterIP: None\n  ports:\n", 1)
+        assert headless != text
+        (tmp_path / "same.yaml").write_text(headless, "utf-8")
+        (tmp_path / "other.yaml").write_text(headless.replace("port: 80}", "port: 80, targetPort: 81}"), "utf-8")
+
+        def outcome(manifests: str) -> Result:
+            story = read_story(
+                f"manifests: [{manifests}]\nservice: nginx-service\nduration: 20s\nvia: nftables\n"
+                f"clients:\n- {{name: a, {self.BRIEF}}}\n",
+                str(tmp_path / "story.yaml"),
+            )
+            return Simulation(story.runs[0].scenario).run().result()
+
+        spread = outcome("same.yaml")
+        assert spread.outcomes.keys() <= {"status 200", "unfinished"}
+        assert all(plausible(one.requests, spread.made, Fraction(1, 3), CHANCE) for one in spread.totals)
+        missed = outcome("other.yaml")
+        assert missed.outcomes == {"refused": missed.made}
+        assert [one.errors for one in missed.totals] == [one.requests for one in missed.totals]
+        for via in ("proxies", "connections"):
+            with pytest.raises(mr.ManifestError) as caught:
+                read_story(
+                    f"manifests: [same.yaml]\nservice: nginx-service\nduration: 20s\nvia: {via}\n"
+                    "clients:\n- {name: a, rate: 1}\n",
+                    str(tmp_path / "story.yaml"),
+                )
+            (said,) = caught.value.diagnostics
+            assert said.message == "`nginx-service` has no pods at the start"
+            assert said.help == "it is headless: its clients choose, and not proxies; say `via: iptables`"
 
     def test_turns_of_ipvs_are_even_over_connections(self) -> None:
         """Each pod gets every third connection, whoever opens it."""
