@@ -76,6 +76,8 @@ class Code(StrEnum):
     SETTING_IGNORED = "setting-ignored"
     ISTIO_WARNS = "istio-warns"
     ADDRESS_ASSUMED = "address-assumed"
+    HINTS_MISSING = "hints-missing"
+    HINTS_ASSUMED = "hints-assumed"
 
 
 class SourceRef(msgspec.Struct, frozen=True, order=True, gc=False):

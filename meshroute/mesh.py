@@ -105,6 +105,9 @@ class Mesh:
         seen_by = config.default_virtual_service_export_to
         found = check(self.registry, self._virtual_services, rules, config.domain, others, seen_by)
         said = [*diagnostics, *assumed, *found]
+        self._cluster: fronts.Cluster | None = None
+        if asking := [one for one in every(Service) if fronts.asks_for_hints(one)]:
+            said += fronts.hints_told(asking, self._known())
         for draft in drafts:
             if isinstance(draft, VirtualService):
                 said += check_rules(draft)
@@ -113,7 +116,6 @@ class Mesh:
             said += (one for one in check_alone(draft) if one.severity is Severity.ERROR)
         self.diagnostics: Final = in_order(said)
         self._routers: dict[tuple[object, ...], Router] = {}
-        self._cluster: fronts.Cluster | None = None
         self._fronts: dict[tuple[str, str], Front] = {}
         self._admit()
 
@@ -166,11 +168,7 @@ class Mesh:
         if (namespace, name) not in services:
             close = nearest(f"{namespace}/{name}", ["/".join(key) for key in services])
             raise ValueError(f"no Service `{namespace}/{name}`" + (f": did you mean `{close}`?" if close else ""))
-        if self._cluster is None:
-            slices = (one for one in self.resources if isinstance(one, EndpointSlice))
-            nodes = (one for one in self.resources if isinstance(one, Node))
-            self._cluster = fronts.cluster_of(slices, self.registry.workloads, nodes)
-        cluster = self._cluster
+        cluster = self._known()
         if node and zone is None and node not in (known := cluster.known_nodes()):
             close = nearest(node, known)
             raise ValueError(f"no node `{node}`" + (f": did you mean `{close}`?" if close else ""))
@@ -227,6 +225,14 @@ class Mesh:
         if plain is not None:
             return self.service(plain.service, plain.namespace)  # which is not there, and the nearest one is told
         raise ValueError(f"`{host}` is no name of a Service, nor of a pod behind one")
+
+    def _known(self) -> fronts.Cluster:
+        """What fronts are made of: put together when it is first asked for."""
+        if self._cluster is None:
+            slices = (one for one in self.resources if isinstance(one, EndpointSlice))
+            nodes = (one for one in self.resources if isinstance(one, Node))
+            self._cluster = fronts.cluster_of(slices, self.registry.workloads, nodes)
+        return self._cluster
 
     def _services(self) -> dict[tuple[str, str], Service]:
         return {(one.namespace, one.name): one for one in self.resources if isinstance(one, Service)}

@@ -1,23 +1,27 @@
 """Services as nodes serve them: from Services, EndpointSlices and pods to fronts.
 
-Source    spec/kube-proxy.md KPROXY-18 to KPROXY-22; kubernetes/endpointslice: utils.go, reconciler.go,
-          util/controller_utils.go, trafficdist/trafficdist.go; kubernetes/kubernetes: pkg/proxy/endpointslicecache.go
+Source    spec/kube-proxy.md KPROXY-18 to KPROXY-22, KPROXY-28, KPROXY-30, KPROXY-31; kubernetes/endpointslice:
+          utils.go, reconciler.go, util/controller_utils.go, topologycache, trafficdist/trafficdist.go;
+          kubernetes/kubernetes: pkg/proxy/endpointslicecache.go
 Inputs    Service, EndpointSlice and Node manifests, and pods as pods.py has them. Slices that are given win over pods.
 Exactness endpoints are in the order of the bytes of `ip:port`, whatever the order of files, slices and pods.
-Errors    none.
+Errors    none. Hints that are asked for and cannot be made, or not without chance, are told (`hints_told`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
+from meshroute.compile import wording
 from meshroute.compile.pods import Workload
+from meshroute.compile.proportional import Capacity, Hinted, capacity_of, hinted
 from meshroute.compile.registry import SERVICE_NAME_LABEL, target_port
 from meshroute.compile.resolve import is_subset_of
 from meshroute.compile.topology import ZONE
+from meshroute.diagnostics import Diagnostic
 from meshroute.manifest.kubernetes import (
     AddressType,
     EndpointHints,
@@ -36,6 +40,10 @@ from meshroute.table import Endpoint
 from meshroute.table.front import FAMILIES, Backend, Family, Front, FrontPort, family_of
 
 HEADLESS: Final = "None"
+ASKS: Final = ("service.kubernetes.io/topology-aware-hints", "service.kubernetes.io/topology-mode")
+"""Annotations by which a Service asks for proportional hints, the one that counts first first."""
+Hints: TypeAlias = Mapping[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]]
+"""By pod and address: the zones and the nodes that are asked to use it."""
 _NO_HINTS: Final = EndpointHints()
 
 
@@ -45,6 +53,7 @@ class Cluster(msgspec.Struct, frozen=True):
     slices: Mapping[tuple[str, str], Sequence[EndpointSlice]]
     pods: Mapping[str, Sequence[Workload]]
     nodes: Mapping[str, Node]
+    capacity: Capacity = Capacity()
 
     def zone(self, node: str) -> str:
         """The zone of a node as kube-proxy reads it; empty where nobody says."""
@@ -77,7 +86,8 @@ def cluster_of(slices: Iterable[EndpointSlice], pods: Iterable[Workload], nodes:
     by_namespace: dict[str, list[Workload]] = {}
     for pod in pods:
         by_namespace.setdefault(pod.namespace, []).append(pod)
-    return Cluster(by_service, by_namespace, {one.name: one for one in nodes})
+    by_name = {one.name: one for one in nodes}
+    return Cluster(by_service, by_namespace, by_name, capacity_of(by_name.values()))
 
 
 def front_of(service: Service, cluster: Cluster) -> Front:
@@ -88,6 +98,7 @@ def front_of(service: Service, cluster: Cluster) -> Front:
         return Front(name, alias=spec.external_name)
     slices = cluster.slices.get((service.namespace, service.name))
     pods = () if slices else _selected(service, cluster.pods.get(service.namespace, ()))
+    hints = _hints(service, pods, cluster)
     reaches = spec.type in (ServiceType.NODE_PORT, ServiceType.LOAD_BALANCER)
     balanced = spec.type is ServiceType.LOAD_BALANCER
     ingress = service.status.load_balancer.ingress if service.status and service.status.load_balancer else ()
@@ -97,7 +108,7 @@ def front_of(service: Service, cluster: Cluster) -> Front:
             port.name,
             port.protocol.value,
             port.node_port if reaches else 0,
-            _merged(_in_slices(slices, port) if slices else _of_pods(service, pods, port, cluster)),
+            _merged(_in_slices(slices, port) if slices else _of_pods(service, pods, port, hints)),
         )
         for port in spec.ports
     )
@@ -118,7 +129,7 @@ def front_of(service: Service, cluster: Cluster) -> Front:
         external_local=spec.external_traffic_policy is TrafficPolicyScope.LOCAL,
         affinity=spec.affinity_seconds if spec.session_affinity is SessionAffinity.CLIENT_IP else None,
         headless=spec.cluster_ip == HEADLESS,
-        published=_published(service, slices, pods, cluster),
+        published=_published(service, slices, pods),
     )
 
 
@@ -186,44 +197,109 @@ def _of_slice(one: EndpointSlice, endpoint: SliceEndpoint, port: int) -> Backend
     )
 
 
-def _of_pods(service: Service, pods: Iterable[Workload], port: ServicePort, cluster: Cluster) -> Iterator[Backend]:
+def _of_pods(service: Service, pods: Iterable[Workload], port: ServicePort, hints: Hints) -> Iterator[Backend]:
     for pod in pods:
         number = target_port(pod, port)
         if number is not None:
-            yield from _of_pod(service, pod, number, cluster)
+            yield from _of_pod(service, pod, number, hints)
 
 
-def _of_pod(service: Service, pod: Workload, port: int, cluster: Cluster) -> Iterator[Backend]:
+def _of_pod(service: Service, pod: Workload, port: int, hints: Hints) -> Iterator[Backend]:
     """A pod as the controller would put it into slices, one for each family."""
-    ready = service.spec.publish_not_ready_addresses or (pod.serving and not pod.terminating)
-    zones, nodes = _hints(service, pod.node, cluster) if ready else ((), ())
-    for address in (pod.address, *pod.others):
+    for address in map(canonical_ip, (pod.address, *pod.others)):
+        zones, nodes = hints.get((pod.full_name, address), ((), ()))
         yield Backend(
-            Endpoint(canonical_ip(address), port, pod.full_name, locality=pod.locality),
+            Endpoint(address, port, pod.full_name, locality=pod.locality),
             node=pod.node,
             for_zones=zones,
             for_nodes=nodes,
-            ready=ready,
+            ready=_is_ready(service, pod),
             serving=pod.serving,
             terminating=pod.terminating,
             hostname=pod.hostname.lower() if pod.subdomain == service.name else "",
         )
 
 
-def _hints(service: Service, node: str, cluster: Cluster) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The zones and nodes that are asked to use a ready endpoint: its own, as `trafficDistribution` has it."""
-    prefers, zone = service.spec.traffic_distribution, cluster.zone(node)
-    if prefers is None:
-        return (), ()
-    nodes = (node,) if prefers is TrafficDistribution.PREFER_SAME_NODE and node else ()
-    return (zone,) if zone else (), nodes
+def _is_ready(service: Service, pod: Workload) -> bool:
+    return service.spec.publish_not_ready_addresses or (pod.serving and not pod.terminating)
+
+
+# Hints
+
+
+def _hints(service: Service, pods: Sequence[Workload], cluster: Cluster) -> Hints:
+    """Who is asked to use each ready endpoint: whoever the annotation says, else as `trafficDistribution` has it its
+    own zone and node."""
+    hints: dict[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {}
+    prefers = service.spec.traffic_distribution
+    if asks_for_hints(service):
+        for family in FAMILIES:
+            endpoints = _ready(service, pods, family)
+            found = _shared_out(endpoints, cluster)
+            if isinstance(found, Hinted):
+                for (pod, address), zone in zip(endpoints, found.zones, strict=True):
+                    hints[pod.full_name, address] = (zone,), ()
+    elif prefers is not None:
+        for pod in pods:
+            zone = cluster.zone(pod.node)
+            nodes = (pod.node,) if prefers is TrafficDistribution.PREFER_SAME_NODE and pod.node else ()
+            if _is_ready(service, pod):
+                for address in map(canonical_ip, (pod.address, *pod.others)):
+                    hints[pod.full_name, address] = (zone,) if zone else (), nodes
+    return hints
+
+
+def asks_for_hints(service: Service) -> str:
+    """The annotation by which a Service asks for proportional hints; empty where it does not. The older one counts
+    first, whatever it says."""
+    said = service.metadata.annotations
+    name = next((one for one in ASKS if one in said), "")
+    return name if said.get(name) in ("Auto", "auto") else ""
+
+
+def _ready(service: Service, pods: Iterable[Workload], family: Family) -> list[tuple[Workload, str]]:
+    """The endpoints of a family that are ready, in kube-proxy's order, whatever their ports."""
+    found = [
+        (pod, address)
+        for pod in pods
+        if _is_ready(service, pod)
+        for address in map(canonical_ip, (pod.address, *pod.others))
+        if family_of(address) == family
+    ]
+    return sorted(found, key=lambda one: (Endpoint(one[1], 0).key.encode(), one[0].full_name))
+
+
+def _shared_out(endpoints: Sequence[tuple[Workload, str]], cluster: Cluster) -> Hinted | str:
+    """The hints of endpoints, or why there are none."""
+    if cluster.capacity.lacks:
+        return cluster.capacity.lacks
+    return hinted(cluster.capacity.ratios, [cluster.zone(pod.node) for pod, _ in endpoints])
+
+
+def hints_told(services: Iterable[Service], cluster: Cluster) -> Iterator[Diagnostic]:
+    """What there is to say of the Services that ask for proportional hints: that there are none, and why; or what of
+    them is left to chance. Of those whose slices are given there is nothing: they have theirs."""
+    for service in services:
+        annotation = asks_for_hints(service)
+        given = cluster.slices.get((service.namespace, service.name))
+        if not annotation or given or not service.spec.selector or service.spec.cluster_ip == HEADLESS:
+            continue
+        front = front_of(service, cluster)
+        pods = _selected(service, cluster.pods.get(service.namespace, ()))
+        for family in front.families if not front.alias else ():
+            endpoints = _ready(service, pods, family)
+            found = _shared_out(endpoints, cluster)
+            of = f" of {family}" if len(front.families) > 1 else ""
+            if isinstance(found, str):
+                yield wording.hints_missing(service, annotation, found, of)
+            elif found.moved:
+                yield wording.hints_assumed(service, annotation, found.moved, len(endpoints), found.by_chance, of)
 
 
 def _published(
     service: Service,
     slices: Sequence[EndpointSlice] | None,
     pods: Iterable[Workload],
-    cluster: Cluster,
 ) -> dict[Family, tuple[Backend, ...]]:
     """Whose addresses a name server knows of a Service: every ready endpoint's, whatever ports it has. Port 0."""
     if slices:
@@ -234,5 +310,5 @@ def _published(
             if endpoint.addresses and one.address_type is not AddressType.FQDN
         )
     else:
-        every = (backend for pod in pods for backend in _of_pod(service, pod, 0, cluster))
+        every = (backend for pod in pods for backend in _of_pod(service, pod, 0, {}))
     return _merged(one for one in every if one.ready)

@@ -28,6 +28,33 @@ def deployment_expanded(deployment: Deployment, replicas: int) -> Diagnostic:
     )
 
 
+def hints_missing(service: Service, annotation: str, why: str, of_family: str) -> Diagnostic:
+    return Diagnostic(
+        Code.HINTS_MISSING,
+        Severity.WARNING,
+        f"hints for zones are asked for and cannot be made for the endpoints{of_family}: {why}",
+        service.at("metadata", "annotations", annotation),
+        service.subject,
+        help="until they can, nodes use the endpoints of all zones; the Nodes are needed as the cluster has them"
+        " (`kubectl get nodes -o yaml`)",
+    )
+
+
+def hints_assumed(
+    service: Service, annotation: str, moved: int, size: int, by_chance: bool, of_family: str
+) -> Diagnostic:
+    equal = ", and which of equal zones give or receive one" if by_chance else ""
+    return Diagnostic(
+        Code.HINTS_ASSUMED,
+        Severity.NOTE,
+        f"hints of {moved} of {size} endpoints{of_family} are for another zone than their own; which ones, the cluster"
+        f" leaves to chance{equal}: assumed are the first by address, for the zones in the order of their names",
+        service.at("metadata", "annotations", annotation),
+        service.subject,
+        help="load the EndpointSlices too (`kubectl get endpointslices -o yaml`): they have the hints that were made",
+    )
+
+
 def port_twice(service: Service, number: int) -> Diagnostic:
     port = service.spec.ports[number]
     return Diagnostic(

@@ -27,7 +27,7 @@ from meshroute.balance.kube_proxy import (
     printed,
     threshold,
 )
-from meshroute.compile import fronts
+from meshroute.compile import fronts, proportional
 from meshroute.manifest.kubernetes import EndpointSlice, LabelSelector, Node, Service
 from meshroute.names import EndpointKey
 from meshroute.state import Mark, TimePassed
@@ -126,6 +126,25 @@ def service_hints(manifests: str, service: str) -> dict[str, list[list[str]]]:
         for some in port.backends.values()
         for one in some
     }
+
+
+def zone_parts(manifests: str) -> dict[str, float] | str:
+    """The part of each zone in the processors of all Nodes; or why nobody can say."""
+    nodes = [one for one in mr.loads(manifests).resources if isinstance(one, Node)]
+    capacity = proportional.capacity_of(nodes)
+    return capacity.lacks or dict(capacity.ratios)
+
+
+def hint_moves(wanted: Mapping[str, float], have: Mapping[str, int]) -> dict[str, Any]:
+    """How many endpoints each zone gives and receives, and whether chance has a part in it."""
+    moves = proportional.moves_of(wanted, have)
+    return {"giving": dict(moves.giving), "receiving": dict(moves.receiving), "by_chance": moves.by_chance}
+
+
+def hinted_zones(parts: Mapping[str, float], zones: Sequence[str]) -> list[str] | str:
+    """The zones that endpoints in these zones are hinted for; or why there are none."""
+    found = proportional.hinted(parts, zones)
+    return found if isinstance(found, str) else list(found.zones)
 
 
 def label_selector(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
@@ -389,6 +408,9 @@ FUNCTIONS: Mapping[str, Any] = {
     "usable_endpoints": usable_endpoints,
     "service_endpoints": service_endpoints,
     "service_hints": service_hints,
+    "zone_parts": zone_parts,
+    "hint_moves": hint_moves,
+    "hinted_zones": hinted_zones,
     "label_selector": label_selector,
     "service_connect": service_connect,
     "name_connect": name_connect,

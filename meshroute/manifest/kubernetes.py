@@ -33,6 +33,7 @@ from meshroute.manifest.metadata import (
     Resource,
     Str,
 )
+from meshroute.manifest.quantity import Quantity
 
 Port = Annotated[Int32, Field(ge=1, le=65535)]
 PortOrNone = Annotated[Int32, Field(ge=0, le=65535)]
@@ -598,16 +599,23 @@ class NodeAddress(Model):
     address: Str
 
 
+class NodeCondition(Open):
+    """One condition of a node; `Ready` is the one that counts."""
+
+    __pydantic_extra__: dict[Annotated[str, Known("lastHeartbeatTime", "lastTransitionTime", "message", "reason")], Any]
+
+    type: Str
+    status: ConditionStatus
+
+
 class NodeStatus(Open):
-    """What the cluster says about a node."""
+    """What the cluster says about a node. `allocatable` is what pods may use of it, `cpu` in processors."""
 
     __pydantic_extra__: dict[
         Annotated[
             str,
             Known(
-                "allocatable",
                 "capacity",
-                "conditions",
                 "config",
                 "daemonEndpoints",
                 "declaredFeatures",
@@ -624,6 +632,8 @@ class NodeStatus(Open):
     ]
 
     addresses: tuple[NodeAddress, ...] = ()
+    allocatable: Mapping[Str, Quantity] = Field(default_factory=dict)
+    conditions: tuple[NodeCondition, ...] = ()
 
 
 class Node(Resource):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
 from base64 import b32encode
 from collections import Counter
@@ -48,8 +49,10 @@ from meshroute.balance.kube_proxy import (
     threshold,
 )
 from meshroute.balance.usable import usable
+from meshroute.compile.proportional import Capacity, capacity_of, hinted, moves_of
 from meshroute.decision import DROPPED, NO_ADDRESS, NOT_DIALED, REJECTED, UNMATCHED
 from meshroute.draws import NUMGEN, rule_of_ladder
+from meshroute.manifest import Node
 from meshroute.names import ClusterName, EndpointKey
 from meshroute.state import (
     EXTENSION,
@@ -1298,6 +1301,161 @@ class TestKproxy29Search:
             else:
                 with pytest.raises(ValueError, match=r"no Service|is no name of a Service"):
                     mesh.lookup(name, namespace)
+
+
+ZONE_LABEL = "topology.kubernetes.io/zone"
+nodes_of_a_cluster = st.lists(
+    st.fixed_dictionaries(
+        {
+            "zone": st.sampled_from(("a", "b", "c", "a", "b", "c", "")),
+            "cpu": st.sampled_from(("4", "4", "8", "250m", "1500u", "0", "")),
+            "ready": st.sampled_from(("True", "True", "False", "Unknown", "not said", "")),
+            "control": st.sampled_from(("", "", "", "control-plane", "master")),
+        }
+    ),
+    max_size=8,
+)
+
+
+def made_node(number: int, one: Mapping[str, str]) -> Node:
+    labels = {ZONE_LABEL: one["zone"]} if one["zone"] else {}
+    if one["control"]:
+        labels[f"node-role.kubernetes.io/{one['control']}"] = ""
+    status: dict[str, Any] = {"allocatable": {"cpu": one["cpu"]} if one["cpu"] else {}}
+    if one["ready"]:
+        status["conditions"] = [{"type": "DiskPressure", "status": "False"}]
+    if one["ready"] not in ("", "not said"):
+        status["conditions"].append({"type": "Ready", "status": one["ready"]})
+    return Node.model_validate({"metadata": {"name": f"node-{number}", "labels": labels}, "status": status})
+
+
+class TestKproxy30Processors:
+    """KPROXY-30: the part of a zone is that of its Nodes' processors; a Node that does not say leaves nobody any."""
+
+    @given(nodes_of_a_cluster, st.randoms(use_true_random=False))
+    def test_parts(self, some: list[dict[str, str]], random: Any) -> None:
+        """Summed up here in thousandths, as the amounts have no smaller parts when summed; the order does not count."""
+        counted = [one for one in some if one["ready"] in ("True", "") and not one["control"]]
+        amounts = {"4": 4_000_000, "8": 8_000_000, "250m": 250_000, "1500u": 1_500, "0": 0, "": 0}  # in millionths
+        got = capacity_of([made_node(number, one) for number, one in enumerate(some)])
+        if any(not one["zone"] or not amounts[one["cpu"]] for one in counted):
+            assert (got.ratios, "has no" in got.lacks) == ({}, True)
+            return
+        sums = {zone: sum(amounts[one["cpu"]] for one in counted if one["zone"] == zone) for zone in "abc"}
+        rounded = {zone: -(-amount // 1000) for zone, amount in sums.items() if amount}
+        if len(rounded) < 2:
+            assert got.lacks == (
+                f"all Nodes that are ready are in one zone, `{next(iter(rounded))}`"
+                if rounded
+                else "no Node is given that is ready"
+            )
+            return
+        total = -(-sum(sums.values()) // 1000)
+        assert got == Capacity({zone: amount / total for zone, amount in rounded.items()})
+        random.shuffle(some)
+        assert capacity_of([made_node(number, one) for number, one in enumerate(some)]) == got
+
+    @given(st.sampled_from(("Auto", "auto", "AUTO", "Disabled", "")), st.sampled_from(("Auto", "auto", "no", None)))
+    def test_who_asks(self, mode: str, older: str | None) -> None:
+        """The older annotation where it is there, whatever it says; `trafficDistribution` only where neither asks."""
+        annotations = f"service.kubernetes.io/topology-mode: '{mode}'"
+        if older is not None:
+            annotations += f", service.kubernetes.io/topology-aware-hints: '{older}'"
+        node = f"{{apiVersion: v1, kind: Node, metadata: {{name: n1, labels: {{{ZONE_LABEL}: z1}}}}}}\n---\n"
+        text = service(ports="[{port: 80}]", trafficDistribution="PreferSameZone").replace(
+            "{name: web}", f"{{name: web, annotations: {{{annotations}}}}}"
+        )
+        mesh = loads(node + pod("a", "10.0.0.1", nodeName="n1") + text)
+        asks = (mode if older is None else older) in ("Auto", "auto")
+        (one,) = mesh.service("web").front.ports[0].backends["IPv4"]
+        assert one.for_zones == (() if asks else ("z1",))
+        assert [said.code for said in mesh.diagnostics] == (["hints-missing"] if asks else [])
+
+
+def outcomes(surplus: Mapping[str, float], lack: Mapping[str, float]) -> set[tuple[tuple[str, int], ...]]:
+    """All that can come of it, whichever of equals is taken: what each zone receives, less what it gives."""
+    much, little = max(surplus.values(), default=0.0), max(lack.values(), default=0.0)
+    if min(much, little) < 0.5 or max(much, little) < 1.0:
+        return {()}
+    found = set()
+    for giver in [zone for zone, amount in surplus.items() if amount == much]:
+        for taker in [zone for zone, amount in lack.items() if amount == little]:
+            for rest in outcomes({**surplus, giver: much - 1}, {**lack, taker: little - 1}):
+                moved = Counter(dict(rest))
+                moved[giver] -= 1
+                moved[taker] += 1
+                found.add(tuple(sorted(moved.items())))
+    return found
+
+
+wishes = st.dictionaries(
+    st.sampled_from("abcd"), st.sampled_from((0.5, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0)), min_size=1, max_size=4
+)
+
+
+class TestKproxy31Shares:
+    """KPROXY-31: endpoints go one at a time from the zone with most too many to the one that lacks most."""
+
+    @given(wishes, st.lists(st.integers(0, 5), min_size=4, max_size=4))
+    def test_it_is_one_of_the_ways_and_says_if_there_are_others(
+        self, wanted: dict[str, float], counts: list[int]
+    ) -> None:
+        """All ways are tried here, whichever of equal zones a map has first."""
+        have = dict(zip("abcd", counts, strict=True))
+        got = moves_of(wanted, have)
+        surplus = {zone: have[zone] - wanted[zone] for zone in wanted if have[zone] > wanted[zone]}
+        lack = {zone: wanted[zone] - have[zone] for zone in wanted if have[zone] < wanted[zone]}
+        ways = outcomes(surplus, lack)
+        moved = {**{zone: -count for zone, count in got.giving.items()}, **got.receiving}
+        assert tuple(sorted(moved.items())) in ways
+        assert got.by_chance == (len(ways) > 1)
+
+    @given(
+        st.dictionaries(st.sampled_from("abcd"), st.integers(1, 20), min_size=2, max_size=4),
+        st.sampled_from(("a", "ab", "abcdz")).flatmap(lambda some: st.lists(st.sampled_from(some), max_size=30)),
+    )
+    def test_zones_have_what_they_want_within_one(self, processors: dict[str, int], at: list[str]) -> None:
+        """Whoever does not move keeps its zone; who moves leaves a zone that has too many, the first of it first. What
+        is wanted is computed as fractions, each rounded to the next double."""
+        parts = {zone: amount / sum(processors.values()) for zone, amount in processors.items()}
+        got = hinted(parts, at)
+        desired = {zone: float(Fraction(part) * len(at)) for zone, part in parts.items()}
+        less = Fraction(float(1 / Fraction(1.2)))
+        minimum = {zone: math.ceil(float(Fraction(amount) * less)) for zone, amount in desired.items()}
+        assert isinstance(got, str) == (len(parts) > len(at) or sum(minimum.values()) > len(at))
+        if isinstance(got, str):
+            return
+        assert len(got.zones) == len(at)
+        assert got.moved == sum(was != now for was, now in zip(at, got.zones, strict=True))
+        for zone in set(at):
+            given_away = [now != zone for was, now in zip(at, got.zones, strict=True) if was == zone]
+            assert given_away == sorted(given_away, reverse=True)
+        wanted = {zone: max(desired[zone], minimum[zone]) for zone in parts}
+        assert got.moved == sum(moves_of(wanted, Counter(at)).receiving.values())
+        left = {zone: got.zones.count(zone) - Fraction(wanted[zone]) for zone in parts}
+        if "z" not in at:  # those of a zone without a part are not shared out, and are missing elsewhere
+            assert min(max(left.values()), -min(left.values())) <= 1
+        assert all(got.zones[number] == "z" for number, zone in enumerate(at) if zone == "z")
+
+    def test_clients_of_a_zone_meet_what_it_was_given(self) -> None:
+        """By the nodes of each zone; what is chance is told once for the Service."""
+        nodes = "".join(
+            f"{{apiVersion: v1, kind: Node, metadata: {{name: n{number}, labels: {{{ZONE_LABEL}: z{number}}}}}, "
+            f"status: {{allocatable: {{cpu: {cpu}}}}}}}\n---\n"
+            for number, cpu in ((1, 2), (2, 1))
+        )
+        pods = "".join(pod(f"p{number}", f"10.0.0.{number}", nodeName="n2") for number in range(1, 7))
+        text = service(ports="[{port: 80}]").replace(
+            "{name: web}", "{name: web, annotations: {service.kubernetes.io/topology-mode: Auto}}"
+        )
+        mesh = loads(nodes + pods + text)
+        for node, mine in (("n1", "1234"), ("n2", "56")):
+            assert set(mesh.service("web", node=node).shares(client()).pods) == {f"default/p{one}" for one in mine}
+        (said,) = mesh.diagnostics
+        assert (said.code, said.message.partition(";")[0]) == (
+            "hints-assumed",
+            "hints of 4 of 6 endpoints are for another zone than their own",
+        )
 
 
 one = ClusterName("one")

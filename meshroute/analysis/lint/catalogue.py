@@ -154,6 +154,8 @@ CATALOGUE: Final[Mapping[Code | LintCode, About]] = {
     Code.SETTING_IGNORED: About("a setting without effect where it stands", _WARNING, "CHECK-9", ("IST0133",)),
     Code.ISTIO_WARNS: About("Istio warns of what has its effect all the same", _NOTE, "CHECK-22"),
     Code.ADDRESS_ASSUMED: About("addresses that were made up", _NOTE),
+    Code.HINTS_MISSING: About("hints for zones that are asked for and cannot be made", _WARNING, "KPROXY-30"),
+    Code.HINTS_ASSUMED: About("hints for zones of which a part was made up", _NOTE, "KPROXY-31"),
     # which rules requests reach
     LintCode.RULE_OVERSHADOWED: About("the request that a rule is written for goes to another", _NOTE, "LINT-5"),
     LintCode.RULE_NEVER_APPLIES: About("a rule for a port, a gateway or a source that nobody is", _WARNING, "LINT-4"),

@@ -41,9 +41,6 @@ READ: Final = Meaning(How.UNDERSTOOD)
 ASIDE: Final = Meaning(How.ASIDE)
 IGNORED: Final = Meaning(How.NOT, "decisions are made as if it were absent")
 
-_KUBE_PROXY: Final = Meaning(
-    How.NOT, "kube-proxy goes by it and sidecars do not", "connections of clients that have no proxy"
-)
 _OF_NODES: Final = Meaning(
     How.PARTLY,
     "nodes go by it (`meshroute connect --kube-proxy`), and sidecars do not",
@@ -159,7 +156,17 @@ FIELDS: Final[Mapping[str, Mapping[str, Meanings]]] = {
         "ports": {**_all("name protocol port", READ), "appProtocol": ASIDE},
     },
     "Namespace": _all("spec status", ASIDE),
-    "Node": _all("spec status", ASIDE),
+    "Node": {
+        "spec": ASIDE,
+        "status": {
+            **_all("addresses allocatable conditions", READ),
+            **_all(
+                "capacity config daemonEndpoints declaredFeatures features images nodeInfo phase runtimeHandlers"
+                " volumesAttached volumesInUse",
+                ASIDE,
+            ),
+        },
+    },
     "Pod": {
         "spec": _POD,
         "status": {
@@ -234,8 +241,8 @@ ANNOTATIONS: Final[Mapping[str, Meaning]] = {
         How.NOT, "settings of one proxy are not read", "anything that the mesh's own configuration could change, there"
     ),
     "ambient.istio.io/redirection": Meaning(How.NOT, _HAS_A_PROXY, _ALL_OF_ITS),
-    "service.kubernetes.io/topology-mode": _KUBE_PROXY,
-    "service.kubernetes.io/topology-aware-hints": _KUBE_PROXY,
+    "service.kubernetes.io/topology-mode": _OF_NODES,
+    "service.kubernetes.io/topology-aware-hints": _OF_NODES,
 }
 """Annotations that somebody on the way of a request goes by. All others take no part."""
 

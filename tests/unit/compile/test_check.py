@@ -54,7 +54,68 @@ spec: {selector: {app: db}, ports: [{name: tcp-db, port: 5432}]}
 """
 TO_WEB = "  http: [{route: [{destination: {host: web}}]}]\n"
 
+ZONES = """\
+apiVersion: v1
+kind: Node
+metadata: {name: node-a, labels: {topology.kubernetes.io/zone: eu-1}}
+status: {allocatable: {cpu: 4}}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: node-b, labels: {topology.kubernetes.io/zone: eu-2}}
+status: {allocatable: {cpu: 4}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: one, labels: {app: zones}}
+spec: {nodeName: node-a, containers: [{name: c}]}
+status: {podIP: 10.8.0.7, podIPs: [{ip: 10.8.0.7}, {ip: "fd00::7"}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: two, labels: {app: zones}}
+spec: {nodeName: node-a, containers: [{name: c}]}
+status: {podIP: 10.8.0.8}
+---
+apiVersion: v1
+kind: Service
+"""
+
 CASES = {
+    "hints_missing": """\
+apiVersion: v1
+kind: Service
+metadata:
+  name: zones
+  annotations:
+    service.kubernetes.io/topology-mode: Auto  # <- hints-missing warning @mode
+spec: {selector: {app: web}, ports: [{name: http, port: 80}]}
+""",
+    "hints_missing: of one family": ZONES
+    + """\
+metadata:
+  name: zones
+  annotations:
+    service.kubernetes.io/topology-mode: auto  # <- hints-missing warning @mode ; hints-assumed note @mode
+spec: {selector: {app: zones}, ipFamilies: [IPv4, IPv6], ports: [{name: http, port: 80}]}
+""",
+    "hints_missing: not where nobody is selected": """\
+apiVersion: v1
+kind: Service
+metadata: {name: zones, annotations: {service.kubernetes.io/topology-mode: Auto}}
+spec: {ports: [{name: http, port: 80}]}
+""",
+    "hints_missing: not behind a name": ALIAS.replace(
+        "{name: alias}", "{name: alias, annotations: {service.kubernetes.io/topology-mode: Auto}}"
+    ).replace("type:", "selector: {app: web}, type:"),
+    "hints_assumed": ZONES
+    + """\
+metadata:
+  name: zones
+  annotations:
+    service.kubernetes.io/topology-mode: Auto  # <- hints-assumed note @mode
+spec: {selector: {app: zones}, ports: [{name: http, port: 80}]}
+""",
     "deployment_expanded": """\
 apiVersion: apps/v1
 kind: Deployment
@@ -1027,6 +1088,7 @@ def diagnosed(text: str) -> tuple[mr.Diagnostic, ...]:
 
 
 SHORT = {
+    "@mode": 'metadata.annotations["service.kubernetes.io/topology-mode"]',
     "@locality": "trafficPolicy.loadBalancer.localityLbSetting",
     "@zones": "trafficPolicy.loadBalancer.zoneAwareLbSetting",
     "@hash": "spec.trafficPolicy.loadBalancer.consistentHash",
@@ -1141,6 +1203,37 @@ class TestWords:
 
     def test_a_pattern_is_quoted_with_the_reason(self) -> None:
         assert only("regex_invalid", mr.Code.REGEX_INVALID).message.startswith("`(` is not an RE2 pattern: missing )")
+
+    def test_the_reason_without_hints_is_told(self) -> None:
+        assert only("hints_missing", mr.Code.HINTS_MISSING).message == (
+            "hints for zones are asked for and cannot be made for the endpoints: no Node is given that is ready"
+        )
+        told = only("hints_missing: of one family", mr.Code.HINTS_MISSING).message
+        assert told.endswith("for the endpoints of IPv6: 1 ready endpoint is fewer than 2 zones")
+
+    def test_what_is_chance_is_told(self) -> None:
+        assert only("hints_assumed", mr.Code.HINTS_ASSUMED).message == (
+            "hints of 1 of 2 endpoints are for another zone than their own; which ones, the cluster leaves to chance:"
+            " assumed are the first by address, for the zones in the order of their names"
+        )
+
+    def test_that_zones_are_equal_is_told(self) -> None:
+        """Two of three zones lack the same, and one of them gets the endpoint that the third has too many."""
+        zones = "".join(
+            f"{{apiVersion: v1, kind: Node, metadata: {{name: n{zone}, labels: {{topology.kubernetes.io/zone: {zone}}}"
+            f"}}, status: {{allocatable: {{cpu: {cpu}}}}}}}\n---\n"
+            for zone, cpu in (("a", 4), ("b", 3), ("c", 3))
+        )
+        pods = "".join(
+            f"{{apiVersion: v1, kind: Pod, metadata: {{name: p{number}, labels: {{app: web}}}}, "
+            f"spec: {{nodeName: n{zone}, containers: [{{name: c}}]}}, status: {{podIP: 10.8.1.{number}}}}}\n---\n"
+            for number, zone in enumerate("aaaaabbcc")
+        )
+        wide = CASES["hints_missing"].replace("{app: web}, ports", "{app: web, zone: wide}, ports")
+        text = zones + pods.replace("{app: web}", "{app: web, zone: wide}") + wide
+        (told,) = diagnosed(text)
+        assert "hints of 1 of 9 endpoints" in told.message
+        assert "leaves to chance, and which of equal zones give or receive one: assumed" in told.message
 
     def test_the_number_of_assumed_pods_is_told(self) -> None:
         assert ": 1 assumed" in only("deployment_expanded", mr.Code.ADDRESS_ASSUMED).message
