@@ -9,7 +9,7 @@ Errors    ValueError where an answer depends on the client's address and nobody 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from ipaddress import ip_address, ip_network
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -141,11 +141,7 @@ class ServiceProxy:
         self.nodes: Final = nodes
         self.aliases: Final = aliases
         self.hostname: Final = hostname
-        self._published: Final = {
-            family: found
-            for family, some in front.published.items()
-            if (found := tuple(one for one in some if not hostname or one.label == hostname))
-        }
+        self._published: Final = front.published if not hostname else _of_label(front.published, hostname)
         # What is chosen among depends on where a connection goes, and of whose it is on one thing: made once for each.
         self._lists: Final[dict[tuple[object, ...], tuple[Choosing | Failed, BackendsNarrowed]]] = {}
 
@@ -223,7 +219,7 @@ class ServiceProxy:
     def resolves(self) -> bool:
         """Whether a name server has an answer for the name: another name, the cluster IP, or addresses of pods."""
         if self.hostname or self.front.headless:
-            return any(family in self._published for family in self.front.families)
+            return any(self._published.get(family) for family in self.front.families)
         return True
 
     def usable(self, port: FrontPort, family: Family = "IPv4") -> Usable:
@@ -355,7 +351,7 @@ class ServiceProxy:
             return tuple(one for one in every if one.endpoint.address == connection.destination_ip)
         wanted = [family_of(connection.source_ip)] if connection.source_ip else []
         for family in (*(one for one in wanted if one in front.families), *front.families):
-            if family in self._published:
+            if self._published.get(family):
                 return self._published[family]
         return ()
 
@@ -657,6 +653,12 @@ def _lacks_key(scheduler: str, connection: Connection) -> bool:
     return (scheduler == "sh" and not connection.source_ip) or (
         scheduler == "mh" and not (connection.source_ip and connection.source_port)
     )
+
+
+def _of_label(published: Mapping[Family, tuple[Backend, ...]], label: str) -> Mapping[Family, tuple[Backend, ...]]:
+    """Whoever has the label; no family without anybody."""
+    found = {family: tuple(one for one in some if one.label == label) for family, some in published.items()}
+    return {family: some for family, some in found.items() if some}
 
 
 def _is_in(address: str, networks: Sequence[str]) -> bool:

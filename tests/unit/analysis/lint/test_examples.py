@@ -19,6 +19,7 @@ STORIES = EXAMPLES / "stories"
 NOTES = {
     "bookshop": {"selector-chooses-nobody": 1},  # the Gateway's own pods are not part of the shop
     "canary": {},
+    "processors": {"hints-assumed": 1},  # it is there to show that
     "services": {"pods-shared": 1},  # two Services before the same pods
     "sticky/before": {},
     "sticky/after": {},
