@@ -18,7 +18,7 @@ from meshroute.balance.kube_proxy import KubeProxy
 from meshroute.compile import fronts
 from meshroute.compile.check import check, check_alone, check_rules
 from meshroute.compile.check_policy import check_policies
-from meshroute.compile.cluster_dns import Named, asked_for, whose
+from meshroute.compile.cluster_dns import Named, asked_for, targets, whose, whose_port
 from meshroute.compile.destination import DestinationRules
 from meshroute.compile.gateway import gateway_table
 from meshroute.compile.istio import sidecar_table
@@ -225,6 +225,24 @@ class Mesh:
         if plain is not None:
             return self.service(plain.service, plain.namespace)  # which is not there, and the nearest one is told
         raise ValueError(f"`{host}` is no name of a Service, nor of a pod behind one")
+
+    def targets(self, name: str, namespace: str = DEFAULT_NAMESPACE) -> tuple[tuple[str, int], ...]:
+        """Where the name of a port leads (`_http._tcp.web`): full names with their ports, as SRV records have them.
+
+        Searched for as `lookup` does; none where the Service has no port of this name and protocol. Raises ValueError
+        for what is no name of a port of a Service.
+        """
+        services, domain, there = self._services(), self.config.domain, False
+        for one in (whose_port(one, domain) for one in asked_for(name, namespace, domain)):
+            if one is None or (one.namespace, one.service) not in services:
+                continue
+            front = self._front(services[one.namespace, one.service], self._known())
+            if found := targets(front, one.port, one.protocol, domain):
+                return found
+            there = True
+        if not there:
+            raise ValueError(f"`{name}` is no name of a port of a Service, such as `_http._tcp.web`")
+        return ()
 
     def _known(self) -> fronts.Cluster:
         """What fronts are made of: put together when it is first asked for."""

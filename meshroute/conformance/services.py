@@ -192,6 +192,14 @@ def name_connect(
     return _told(service.connect(connection, draws=mr.Draws.of(given=draws)))
 
 
+def name_targets(manifests: str, name: str, namespace: str = "default") -> list[str] | str:
+    """The names and ports behind the name of a port; `no_such_name` where nothing in the cluster has it."""
+    try:
+        return [f"{host}:{port}" for host, port in mr.loads(manifests).targets(name, namespace)]
+    except ValueError:
+        return "no_such_name"
+
+
 def _proxy(
     front: Mapping[str, Any], kube_proxy: Mapping[str, Any], node: str, inside: Sequence[str] = ()
 ) -> mr.ServiceProxy:
@@ -414,6 +422,7 @@ FUNCTIONS: Mapping[str, Any] = {
     "label_selector": label_selector,
     "service_connect": service_connect,
     "name_connect": name_connect,
+    "name_targets": name_targets,
     "connections": connections,
     "service_session": service_session,
     "connection_counts": connection_counts,

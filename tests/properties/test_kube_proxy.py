@@ -1458,6 +1458,37 @@ class TestKproxy31Shares:
         )
 
 
+class TestKproxy32Ports:
+    """KPROXY-32: the name of a port leads to names that have addresses, and to the ports that endpoints have there."""
+
+    @given(
+        st.lists(st.tuples(st.sampled_from((0, 8080, 9090)), st.booleans(), st.booleans()), max_size=6), st.booleans()
+    )
+    def test_every_target_is_an_endpoint(self, some: list[tuple[int, bool, bool]], headless: bool) -> None:
+        """Whoever asks for the names in turn, and connects to the ports, meets all ready endpoints, each once."""
+        pods = "".join(
+            pod(f"p{n}", f"10.0.0.{n + 1}", port=port, ready=ready, hostname=f"h{n}", subdomain="web" if named else "x")
+            for n, (port, ready, named) in enumerate(some)
+        )
+        ports = "[{name: http, port: 80, targetPort: http}]"
+        mesh = loads(service(ports=ports, clusterIP="None" if headless else "10.96.0.1") + pods)
+        found = mesh.targets("_http._tcp.web")
+        if not headless:
+            assert found == (("web.default.svc.cluster.local", 80),)
+            return
+        met = [key(mesh.lookup(f"{host}.", "elsewhere").connect(Connection(port))) for host, port in found]
+        ready = [one for one in mesh.service("web").front.ports[0].backends.get("IPv4", ()) if one.ready]
+        assert sorted(met) == sorted(one.endpoint.key for one in ready)
+
+    def test_what_is_no_name_of_a_port_is_refused(self) -> None:
+        """With what would be one; so is that of a Service that is not there."""
+        mesh = loads(service(ports="[{name: http, port: 80}]"))
+        for name in ("web", "_http.web", "http._tcp.web", "_http._tcp.wep", "_http._tcp.web.other", "._tcp.web", "__"):
+            with pytest.raises(ValueError, match=f"`{name}` is no name of a port of a Service, such as"):
+                mesh.targets(name)
+        assert mesh.targets("_https._tcp.web") == ()
+
+
 one = ClusterName("one")
 it = EndpointKey("10.0.0.1:80")
 
