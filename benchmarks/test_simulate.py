@@ -8,6 +8,7 @@ session is the loop: events, draws, arrivals, counting.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -20,6 +21,8 @@ from meshroute.table import Cluster, Endpoint, RoundRobin
 
 REQUESTS = 10_000
 WEB = ClusterName("web")
+URL = "http://nginx-service/"
+STORIES = Path(__file__).parents[1] / "docs/examples/stories"
 
 
 def pods(count: int) -> tuple[Endpoint, ...]:
@@ -27,13 +30,16 @@ def pods(count: int) -> tuple[Endpoint, ...]:
 
 
 def router(count: int) -> mr.Router:
+    """The article's own manifests for three pods, and a bare cluster for more."""
+    if count == 3:
+        return mr.load(STORIES / "article/three.yaml", STORIES / "policies/round-robin.yaml").router()
     return mr.Router(mr.RoutingTable((), (Cluster(WEB, RoundRobin(), pods(count)),), otherwise=WEB))
 
 
 def scenario(target: Target, clients: int, rate: float, proxy: str = "") -> Scenario:
     """As long as it takes to make about three times so many requests."""
     until = int(3 * REQUESTS / (clients * rate) * SECOND)
-    asks = (Asking("http://web/"),)
+    asks = (Asking(URL),)
     return Scenario((Clients("client", rate, asks, clients, connections=1, proxy=proxy),), target, until, bucket=until)
 
 
@@ -82,7 +88,7 @@ def test_session_alone(benchmark: BenchmarkFixture, count: int, proxies: int) ->
     benchmark.group = "10,000 requests"
     one = router(count)
     sessions = [mr.Session(one, number) for number in range(proxies)]
-    request = mr.Request.of("GET", "http://web/")
+    request = mr.Request.of("GET", URL)
 
     def send() -> int:
         for number in range(REQUESTS):

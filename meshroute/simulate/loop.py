@@ -61,7 +61,7 @@ from meshroute.simulate.pool import begun as begun_on
 from meshroute.simulate.pool import ended as ended_on
 from meshroute.simulate.tally import Result, result_of
 from meshroute.state import Ledger, RequestStarted, State, TimePassed
-from meshroute.table import Endpoint, Forward
+from meshroute.table import Action, Endpoint, Forward
 from meshroute.tries import MEANINGS, Failure, longest_wait
 
 FORMAT: Final = 1
@@ -536,7 +536,7 @@ class Simulation:
     def _sent(self, flown: int, flight: Flight, decision: Decision) -> None:
         """One more try is on its way to its pod, with a limit to its time and with copies if it has some."""
         flight.works += 1
-        if decision.matched is not None:
+        if decision.matched is not None and _limited(decision.matched.action):
             self._limit(flown, flight, decision)
         if decision.mirrors:
             self._copy(flown, flight, decision)
@@ -953,6 +953,14 @@ def fits_pod(name: str, pattern: str) -> bool:
     (True, False)
     """
     return fnmatchcase(name if "/" in pattern else name.rpartition("/")[2], pattern)
+
+
+def _limited(action: Action) -> bool:
+    """Whether a proxy waits for some time only."""
+    if not isinstance(action, Forward):
+        return False
+    retries = action.retries
+    return bool(action.timeout or action.stream_timeout or (retries is not None and retries.per_try_timeout))
 
 
 def _name(endpoint: Endpoint) -> str:
