@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from copy import deepcopy
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -156,7 +157,7 @@ def test_whatever_is_written_there_is_told_or_simulated(data: st.DataObject) -> 
         inside: Any = story
         for step in above:
             inside = inside[step]
-        inside[last] = data.draw(JUNK)
+        inside[last] = deepcopy(data.draw(JUNK))  # what is put in may have something put in
     try:
         read = read_story(json.dumps(story), BESIDE)
     except mr.ManifestError:
