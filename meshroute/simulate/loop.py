@@ -38,6 +38,7 @@ from meshroute.decision import (
     try_timeout_of,
 )
 from meshroute.draws import Draws
+from meshroute.names import ClusterName, EndpointKey
 from meshroute.request import Request
 from meshroute.session import Session
 from meshroute.simulate.agenda import Agenda
@@ -240,6 +241,10 @@ class Simulation:
     def result(self) -> Result:
         """What happened so far; `partial` where the end is not reached."""
         return result_of(self.scenario, self.live, self._shown(), partial=not self.finished)
+
+    def aside(self) -> dict[str, Mapping[ClusterName, tuple[EndpointKey, ...]]]:
+        """Whom each proxy has put aside, as it knew when it last had something to do."""
+        return {name: workers[0].state.ejected for name, workers in self._proxies.items()}
 
     def snapshot(self) -> bytes:
         """Where it stands, as JSON: `resume` takes it up."""

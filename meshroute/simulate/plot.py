@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Final
 
 try:
@@ -23,15 +24,21 @@ except ModuleNotFoundError as error:
     ) from None
 
 from meshroute.simulate.model import SECOND
-from meshroute.simulate.promises import BUSIEST, EVERYTHING, grouped
+from meshroute.simulate.promised import grouped
+from meshroute.simulate.promises import BUSIEST, EVERYTHING
 from meshroute.simulate.story import Story
 from meshroute.simulate.tally import Result
 from meshroute.simulate.telling import Told, ToldRun
 
 MOST_NAMES: Final = 9
+MOST_WORDS: Final = 4
+"""What formulas say beside shares; each is broken into lines of `WIDTH` letters."""
+WIDTH: Final = 54
 KINDS: Final = (".png", ".svg")
 _COLOURS: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F", "#B8A500")
 """Told apart by people who see fewer colours (after Okabe and Ito)."""
+_NOT_IN_WORDS: Final = ("share of ", "chance that ", "standard deviation ", "coefficient ")
+"""What is drawn, or says nothing of one run."""
 _INK, _FAINT = "#222222", "#BBBBBB"
 _WORDS: Final[Mapping[str, str]] = {
     "requests": "requests per second",
@@ -71,7 +78,8 @@ def _figure(story: Story, told: Told) -> Figure:
     for row, one in zip(axes, runs, strict=True):
         row[0].set_ylim(0, top * 1.08 or 1)
         _name_lines(row[0], story, one, top * 1.08 or 1)
-    axes[-1][0].set_xlabel("seconds")
+    changes = any(_changes(story, one) for one in runs)
+    axes[-1][0].set_xlabel("seconds" + ("   (┆ something changes)" if changes else ""))
     return figure
 
 
@@ -87,15 +95,32 @@ def _over_time(axes: Axes, story: Story, run: ToldRun) -> float:
         else:
             axes.plot(at, values, "o", color=colour)
         top = max(top, *(one for one in values if one == one), 0.0)  # what is not a number is no value
+    marked = story.plot == "requests" and _promised_lines(axes, run)
     for change in _changes(story, run):
         axes.axvline(change, color=_FAINT, lw=1, ls="--", zorder=0)
     if run.name != story.title:
         axes.set_title(run.name, loc="left", weight="bold", color=_INK)
-    axes.set_ylabel(_WORDS[story.plot])
+    axes.set_ylabel(_WORDS[story.plot] + ("\n(┄ formula)" if marked else ""))
     axes.spines["right"].set_visible(False)
     axes.grid(axis="y", color="#EEEEEE")
     axes.margins(x=0)
     return top
+
+
+def _promised_lines(axes: Axes, run: ToldRun) -> bool:
+    """What formulas say of a group's share at certain times, as requests per second. Whether there is any."""
+    result, marked = run.results[0], False
+    made: dict[int, int] = {}
+    for start, requests in zip(result.columns.start, result.columns.requests, strict=True):
+        made[start] = made.get(start, 0) + requests
+    for one in run.promises:
+        for begin, end in one.spans if one.promised is not None else ():
+            some = [made[start] for start in made if begin <= start and start + result.bucket <= end]
+            if some and one.promised is not None:
+                marked = True
+                level = one.promised * sum(some) / len(some) * SECOND / result.bucket
+                axes.hlines(level, begin / SECOND, end / SECOND, colors=_INK, lw=1.1, ls=(0, (3, 2)), zorder=3)
+    return marked
 
 
 def _changes(story: Story, run: ToldRun) -> list[float]:
@@ -110,7 +135,7 @@ def _name_lines(axes: Axes, story: Story, run: ToldRun, top: float) -> None:
     groups = grouped(story, [one.pod for one in run.results[0].totals])
     for number, (name, pods) in enumerate(zip(short(list(groups)), groups.values(), strict=True)):
         _, values = series(run.results[0], pods, story.plot)
-        last = [one for one in values[-max(1, len(values) // 10) :] if one == one]
+        last = [one for one in values[-max(1, len(values) // 20) :] if one == one]
         ends.append((sum(last) / len(last) / top if last else 0.0, name, _COLOURS[number % len(_COLOURS)]))
     ends.sort(key=lambda one: one[0])
     if len(ends) > MOST_NAMES:
@@ -193,20 +218,40 @@ def _in_all(axes: Axes, story: Story, run: ToldRun) -> None:
         for one in run.promises
         if one.what.startswith("share of ") and (name := one.what.removeprefix("share of ")) in groups
     }
-    marked = False
+    marked, widest = False, max([*shares, *(one or 0.0 for one in promised.values()), 0.05])
     for number, (name, share) in enumerate(zip(names, shares, strict=True)):
         said = promised.get(name)
-        axes.text(share + 0.015, number, f"{share:.1%}", va="center", color=_INK)
+        # Beside the line of the formula, not under it.
+        close = said is not None and share <= said < share + widest * 0.22
+        axes.text(
+            (said if close and said is not None else share) + widest * 0.03,
+            number,
+            f"{share:.1%}",
+            va="center",
+            color=_INK,
+        )
         if said is not None:
             marked = True
             axes.plot([said, said], [number - 0.42, number + 0.42], color=_INK, lw=2)
     axes.set_yticks(range(len(names)), short(list(groups))[: len(names)])
     axes.invert_yaxis()
-    axes.set_xlim(0, max([*shares, *(one or 0.0 for one in promised.values()), 0.05]) * 1.25)
+    axes.set_xlim(0, widest * 1.25)
     axes.xaxis.set_visible(False)
     for side in ("right", "bottom"):
         axes.spines[side].set_visible(False)
-    axes.set_title("share of all requests" + ("  (│ formula)" if marked else ""), loc="left", color=_INK, fontsize=10)
+    words = ["share of all requests" + ("  (│ formula)" if marked else ""), *_in_words(run)]
+    axes.set_title("\n".join(words), loc="left", color=_INK, fontsize=10 if len(words) == 1 else 8.5)
+
+
+def _in_words(run: ToldRun) -> list[str]:
+    """The first of what formulas say that is no share."""
+    found = []
+    for one in run.promises:
+        if one.what.startswith(_NOT_IN_WORDS) or one.measured is None:
+            continue
+        said = "" if one.promised is None else f" (formula {one.promised:.4g})"
+        found.append(fill(f"{one.what}: {one.measured:.4g}{said}", WIDTH))
+    return found[:MOST_WORDS]
 
 
 def _chances(axes: Axes, story: Story, run: ToldRun) -> None:
@@ -226,6 +271,7 @@ def _chances(axes: Axes, story: Story, run: ToldRun) -> None:
     axes.set_xlim(-0.04, 1.04)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25%", "50%", "75%", "100%"])
     axes.set_yticks([])
+    axes.set_ylabel("how often")
     for side in ("left", "right"):
         axes.spines[side].set_visible(False)
     said = [f"{f'share of {name}' if some else BUSIEST}, {len(run.results)} repeats"]

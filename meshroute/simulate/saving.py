@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from xxhash import xxh64_hexdigest
 
+from meshroute.names import ClusterName, EndpointKey
 from meshroute.router import Router
 from meshroute.service_proxy import ServiceProxy
 from meshroute.simulate.connections import ByKubeProxy, PerConnectionRandom
@@ -34,13 +35,18 @@ _FIELDS: Final = {
 """What the parts of a scenario are called in a story, where it is another word."""
 
 
+Seen: TypeAlias = tuple[tuple[ClusterName, EndpointKey], ...] | None
+"""Whom all proxies had put aside at one moment; None where they differed, or nobody looked."""
+
+
 class Stand(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where one repeat stands: how far it came, in microseconds, and what it came to, or, half-way, its simulation as
-    `Simulation.snapshot` has it."""
+    `Simulation.snapshot` has it. `seen` is who was put aside when each bucket began, where a formula asks for it."""
 
     reached: int
     result: Result | None = None
     snapshot: msgspec.Raw = _NOTHING
+    seen: tuple[Seen, ...] = ()
 
 
 class _SavedRun(msgspec.Struct, frozen=True):

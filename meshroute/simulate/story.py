@@ -17,6 +17,7 @@ import msgspec
 
 from meshroute.balance.kube_proxy import MODES, SCHEDULERS, KubeProxy
 from meshroute.compile.viewpoint import Sidecar
+from meshroute.decision import Forwarded
 from meshroute.diagnostics import Code, Diagnostic, FieldPath, ManifestError, Severity, SourceRef, in_order, nearest
 from meshroute.load.documents import decode_bytes, read_documents
 from meshroute.load.places import LIMITS, Document, Problems, Refused, Shared
@@ -43,11 +44,15 @@ from meshroute.simulate.model import (
 )
 from meshroute.simulate.reading import Fields, Reader, checked_rate, span
 from meshroute.table import Endpoint, Health, TableError
+from meshroute.trace import ChainChosen, VirtualHostChosen
 
 CONNECTIONS, PROXIES = "connections", "proxies"
 VIA: Final = (CONNECTIONS, PROXIES, *(mode for mode in MODES if mode != "ipvs"), *(f"ipvs:{one}" for one in SCHEDULERS))
 """Proxies; each pod as likely as the other, once for each connection; or kube-proxy as it is."""
-MEASURES: Final = ("shares", "phases", "imbalance", "evenness", "idle", "moved", "load")
+MEASURES: Final = (
+    *("shares", "phases", "warm-up", "failover", "outliers"),
+    *("imbalance", "evenness", "idle", "moved", "load"),
+)
 """What a story can put beside a formula; see `meshroute.simulate.promises`."""
 PLOTS: Final = ("requests", "concurrency", "p50", "p90", "p99", "errors", "moved")
 MOST_REQUESTS: Final = 100_000_000
@@ -224,7 +229,27 @@ class _Story:
         except ValueError as error:
             fields.wrong("clients", str(error))
             return None
+        if self.unread(scenario):
+            fields.wrong(
+                "via" if fields.has("via") else "service",
+                f"`{service}` speaks TCP on port {port}: proxies read no requests there, only connections are balanced",
+                "simulate connections: `via: connections`; if it is HTTP, say so in the Service: `appProtocol: http`",
+            )
+            return None
         return Run(name, scenario, full, port, pods, tuple(sorted(later)))
+
+    def unread(self, scenario: Scenario) -> bool:
+        """Whether proxies pass on what some clients ask without reading it: then there are no requests for them."""
+        if not isinstance(scenario.target, Through):
+            return False
+        for one in scenario.clients:
+            router = scenario.target.of(one.name)
+            for ask in one.asks:
+                said = router.explain(Request.of(ask.method, ask.url, dict(ask.headers)))
+                steps = {type(step) for step in said.trace}
+                if isinstance(said.outcome, Forwarded) and ChainChosen in steps and VirtualHostChosen not in steps:
+                    return True
+        return False
 
     # Who asks
 

@@ -16,8 +16,9 @@ import msgspec
 from msgspec.structs import replace
 
 from meshroute.simulate.loop import Simulation
-from meshroute.simulate.promises import Promise, promises
-from meshroute.simulate.saving import Stand
+from meshroute.simulate.promised import Promise
+from meshroute.simulate.promises import LOOKS, promises
+from meshroute.simulate.saving import Seen, Stand
 from meshroute.simulate.story import Run, Story
 from meshroute.simulate.tally import Columns, Result
 
@@ -97,8 +98,12 @@ def tell(
         before = stood[place] if place < len(stood) else ()
         results: list[Result] = []
         now: list[Stand] = []
+        looks = LOOKS in story.shows
+        seen: tuple[Seen, ...] = ()
         for number in range(story.repeats):
             stand = before[number] if number < len(before) else None
+            if not number and stand is not None:
+                seen = stand.seen
             if stand is not None and stand.result is not None:
                 results.append(stand.result)
                 now.append(stand)
@@ -113,7 +118,10 @@ def tell(
                 return stop()
 
             if not enough:
-                simulation.run(goal, stop=watch)
+                if looks and not number:
+                    seen = _looked_at(simulation, seen, goal, watch)
+                else:
+                    simulation.run(goal, stop=watch)
                 enough = simulation.now < goal or stop()
             done += goal
             progress(done / whole)
@@ -122,14 +130,15 @@ def tell(
             if simulation.now >= goal or not results:
                 results.append(result)
             if stands is not None:
+                whose = () if number else seen
                 now.append(
-                    Stand(simulation.now, result)
+                    Stand(simulation.now, result, seen=whose)
                     if simulation.finished
-                    else Stand(simulation.now, snapshot=msgspec.Raw(simulation.snapshot()))
+                    else Stand(simulation.now, snapshot=msgspec.Raw(simulation.snapshot()), seen=whose)
                 )
         if stands is not None:
             stands.append(now)
-        told.append(ToldRun(run.name, tuple(results), promises(story, run, results)))
+        told.append(ToldRun(run.name, tuple(results), promises(story, run, results, seen)))
     missing = any(len(one.results) < story.repeats or any(each.partial for each in one.results) for one in told)
     return Told(story.title, missing, tuple(told))
 
@@ -142,3 +151,28 @@ def _begun(run: Run, number: int, stand: Stand | None) -> Simulation:
     if stand is None:
         return Simulation(scenario)
     return Simulation.resume(scenario, bytes(stand.snapshot))
+
+
+def _looked_at(simulation: Simulation, seen: tuple[Seen, ...], goal: int, stop: Callable[[], bool]) -> tuple[Seen, ...]:
+    """Run to the goal, and look at whom proxies have put aside when each bucket begins."""
+    width, found = simulation.scenario.bucket, list(seen)
+    while True:
+        due = simulation.now // width + 1  # how many have begun
+        found += [None] * (due - 1 - len(found))  # before it was put aside, when nobody looked
+        if len(found) < due:
+            found.append(_aside(simulation) if simulation.now % width == 0 else None)
+        if simulation.now >= goal:
+            return tuple(found)
+        to = min(goal, due * width)
+        simulation.run(to, stop=stop)
+        if simulation.now < to or stop():
+            return tuple(found)
+
+
+def _aside(simulation: Simulation) -> Seen:
+    """Whom all proxies have put aside."""
+    found = {
+        tuple(sorted((name, key) for name, keys in aside.items() for key in keys))
+        for aside in simulation.aside().values()
+    }
+    return found.pop() if len(found) == 1 else None

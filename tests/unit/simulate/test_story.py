@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -341,6 +342,99 @@ def test_the_article_s_claims_about_load() -> None:
     connections, sidecar = (one.results[0].totals for one in told.runs)
     assert sorted(one.requests for one in connections)[:2] == [0, 0]
     assert max(one.requests for one in sidecar) - min(one.requests for one in sidecar) <= 1
+
+
+def numbers(name: str) -> list[dict[str, tuple[float | None, float | None]]]:
+    """What each run of a story promises and measured, line by line."""
+    return [
+        {line.what: (line.promised, line.measured) for line in one.promises} for one in tell(short_story(name)).runs
+    ]
+
+
+def test_ten_on_each_where_each_request_is_balanced() -> None:
+    """By connections as chance has it, by turns to one request for each proxy; least request promises no such thing."""
+    connections, turns, least = tell(short_story("ten-each")).runs
+    for one in connections.results[0].totals:
+        assert plausible(one.requests, connections.results[0].made, Fraction(1, 3), Fraction(1, 10**9))
+    apart = "requests between the busiest and the idlest pod"
+    said = [{line.what: line for line in one.promises}[apart] for one in (connections, turns, least)]
+    assert [one.promised for one in said] == [None, 3.0, None]
+    assert said[1].measured is not None
+    assert said[1].measured <= 3.0
+
+
+def test_even_connections_are_uneven_requests() -> None:
+    """Each of three clients has a pod of its own, and each pod what its client asks for."""
+    (told,) = tell(short_story("even-connections")).runs
+    result = told.results[0]
+    assert sum(one.moved for one in result.totals) == 0
+    asked = zip(sorted(one.requests for one in result.totals), (3, 7, 20), strict=True)
+    assert all(plausible(count, result.made, Fraction(rate, 30), Fraction(1, 10**9)) for count, rate in asked)
+    assert [one.promised for one in told.promises] == [1 / 3] * 3
+
+
+def test_users_stay_and_their_shares_add_up() -> None:
+    """`{client}` in a header: each client's own request counts, and nobody moves while nothing changes."""
+    alike, uneven = numbers("sticky-users")
+    for lines in (alike, uneven):
+        assert lines["moves for each user"] == (0.0, 0.0)
+        assert sum(promised or 0 for what, (promised, _) in lines.items() if what.startswith("share")) == pytest.approx(
+            1
+        )
+    story = short_story("sticky-users")
+    target = story.runs[1].scenario.target
+    assert isinstance(target, Through)
+    big = mr.Request.of("GET", "http://nginx-service/", {"my-header": "big"})
+    (pod,) = target.router.shares(big).pods
+    assert pod is not None
+    promised, measured = uneven[f"share of {pod.rpartition('/')[2]}"]
+    assert promised is not None
+    assert measured is not None
+    assert promised > 1 / 3 + 0.1
+    assert abs(promised - measured) < 0.02
+
+
+def test_replicas_are_steps_where_each_request_connects() -> None:
+    """Quarters; where connections are kept nothing is promised, and new pods wait."""
+    brief, kept = numbers("ratio")
+    steps = [one for what, one in brief.items() if what.startswith("share of v2")]
+    assert [promised for promised, _ in steps] == [0.0, 0.25, 0.5, 0.75, 1.0]
+    for promised, measured in steps:
+        assert promised is not None
+        assert measured is not None
+        assert plausible(round(measured * 2000), 2000, Fraction(promised), Fraction(1, 10**9))
+    steps = [one for what, one in kept.items() if what.startswith("share of v2")]
+    assert [promised for promised, _ in steps] == [None] * 5
+    assert [measured for _, measured in steps[:2]] == [0.0, 0.0]
+
+
+def test_requests_through_proxies_of_tcp_are_refused() -> None:
+    """Nobody reads them there, so nobody balances them; connections can be simulated."""
+    text = "manifests: [article/tcp.yaml]\nservice: store\nport: 9000\nduration: 1s\nclients: [{name: a, rate: 1}]\n"
+    assert wrong(text) == [
+        (
+            "field-value",
+            2,
+            1,
+            "service",
+            "`store` speaks TCP on port 9000: proxies read no requests there, only connections are balanced",
+        )
+    ]
+    assert isinstance(read_story(text + "via: connections\n", BESIDE).runs[0].scenario.target, Straight)
+
+
+def test_every_claim_of_the_page_leads_to_a_story_on_it() -> None:
+    """The table at the top: links to headings that are there; and every story of the folder is on the page."""
+    page = (ROOT / "docs/stories.md").read_text("utf-8")
+    headings = {
+        re.sub(r"[^a-z0-9 -]", "", one.lower()).replace(" ", "-")
+        for one in re.findall(r"^## (.+)$", page, re.MULTILINE)
+    }
+    links = set(re.findall(r"\]\(#([^)]+)\)", page))
+    assert links <= headings
+    shown = set(re.findall(r"meshroute simulate docs/examples/stories/(\S+)\.yaml", page))
+    assert shown == {one.stem for one in STORIES.glob("*.yaml")}
+    assert set(re.findall(r"\(examples/stories/(\S+)\.png\)", page)) == shown
 
 
 def test_phases_stand_beside_the_weights_of_their_time() -> None:
