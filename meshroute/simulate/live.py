@@ -46,8 +46,8 @@ class PodNow(msgspec.Struct, gc=False):
 
 
 class Line(msgspec.Struct, gc=False):
-    """One open connection, the pod behind it (or the proxy's worker), and how many requests it has had and has now.
-    `connected` is what nodes know of it."""
+    """One open connection, the pod behind it (-1 where a proxy reads it), and how many requests it has had and has now.
+    `connected` is what was decided about it, `worker` that of its proxy."""
 
     opened: int
     pod: int
@@ -55,6 +55,7 @@ class Line(msgspec.Struct, gc=False):
     had: int = 0
     now: int = 0
     broken: bool = False
+    worker: int = 0
 
 
 class ClientNow(msgspec.Struct, gc=False):

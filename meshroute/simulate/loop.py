@@ -13,7 +13,7 @@ Left out  connections between proxies and pods (they change nothing there: spec/
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from fnmatch import fnmatchcase
 from fractions import Fraction
@@ -39,7 +39,7 @@ from meshroute.decision import (
 )
 from meshroute.draws import Draws
 from meshroute.names import ClusterName, EndpointKey
-from meshroute.request import Request
+from meshroute.request import Request, host_of
 from meshroute.session import Session
 from meshroute.simulate.agenda import Agenda
 from meshroute.simulate.chance import Constant, draw, minus_ln, sampler, seed_of
@@ -61,7 +61,7 @@ from meshroute.simulate.pool import MOST_STREAMS, with_room
 from meshroute.simulate.pool import begun as begun_on
 from meshroute.simulate.pool import ended as ended_on
 from meshroute.simulate.tally import Result, result_of
-from meshroute.state import Ledger, RequestStarted, State, TimePassed
+from meshroute.state import Effect, Ledger, RequestStarted, State, TimePassed
 from meshroute.table import Action, Endpoint, Forward
 from meshroute.tries import MEANINGS, Failure, longest_wait
 
@@ -201,7 +201,7 @@ class Simulation:
         self._node_seed: Final = seed_of(scenario.seed, "node")
         self._proxies: dict[str, tuple[Session, ...]] = {}
         self._timed = False
-        self._straight: Final = isinstance(scenario.target, Straight)
+        self._reads: Final = isinstance(scenario.target, Through) and scenario.target.reads
         self._free: list[int] = []
         self._begin_proxies()
         self.live = Live(
@@ -351,7 +351,7 @@ class Simulation:
         """Each client its proxy."""
         for client in self._clients:
             client.sessions = self._proxies.get(client.proxy, ())
-            client.session = client.sessions[0] if len(client.sessions) == 1 else None
+            client.session = client.sessions[0] if len(client.sessions) == 1 and self._reads else None
 
     def _learn(self, target: Target | None, serving: tuple[Serving, ...] | None, rates: Mapping[str, float]) -> None:
         if target is not None:
@@ -460,11 +460,11 @@ class Simulation:
             return
         if not self._find_line(flown, flight, client, mine):
             return
-        if self._straight:
+        if self._reads:
+            self._decide(flown, flight, client, self._session(flight, client))
+        else:
             flight.works = 1
             self._arrive(flown, flight)
-        else:
-            self._decide(flown, flight, client, self._session(flight, client))
 
     def _request(self, client: _Client, flight: Flight) -> Request:
         if client.always is not None:
@@ -672,36 +672,42 @@ class Simulation:
         line.now += 1
         begun_on(mine.lines, number, multiplexed=multiplexed)
         flight.line = number
-        if self._straight:
-            flight.pod = line.pod
+        if self._reads:
+            flight.worker = line.worker
         else:
-            flight.worker = line.pod
+            flight.pod = line.pod
         return True
 
     def _open(self, flown: int, flight: Flight, client: _Client, mine: ClientNow) -> int | None:
         live = self.live
         number = live.opened
         live.opened = number + 1
-        if not isinstance(self._target, Straight):
+        worker = 0
+        if len(client.sessions) > 1:
             # Kernels hash the four numbers of a connection: as good as a draw.
             worker = draw(client.seed, mine.opened, b"worker") % len(client.sessions)
             mine.opened += 1
-            live.lines[number] = Line(live.now, worker)
+        if self._reads:
+            live.lines[number] = Line(live.now, -1, worker=worker)
             mine.lines.append(number)
             return number
         ask = self._request(client, flight)
-        connected: Connected | None = self._target.balancer.connect(
-            Connection(ask.port, source_ip=client.source_ip, source_port=1024 + number % 64512),
-            self._node_now(),
-            Draws(self._node_seed, number),
-            live.now // MILLISECOND,
+        said = Connection(
+            ask.port, host_of(ask.authority), source_ip=client.source_ip, source_port=1024 + number % 64512
         )
+        connected: Connected | None
+        if isinstance(self._target, Straight):
+            draws, now = Draws(self._node_seed, number), live.now // MILLISECOND
+            connected = self._target.balancer.connect(said, self._node_now(), draws, now)
+            self._told(client, worker, connected.effects)
+        else:
+            if self._timed:
+                self._advance(client.sessions[worker])
+            connected = client.sessions[worker].connect(said)
         while True:
             if connected is None:
                 self._over(flown, flight, REFUSED)
                 return None
-            for effect in connected.effects:
-                self._node.apply(effect)
             if connected.endpoint is None:
                 outcome = connected.outcome
                 self._over(flown, flight, outcome.details if isinstance(outcome, Failed) else REFUSED)
@@ -711,15 +717,27 @@ class Simulation:
             if pod >= 0 and live.pods[pod].up:
                 break
             # Nobody listens there. A node that dials for its clients dials again.
-            for effect in connected.finished():
-                self._node.apply(effect)
+            self._told(client, worker, connected.finished())
             asked = pod if pod >= 0 else self._pod_of.get(there.address, -1)
             if asked >= 0:  # else it is outside of what is simulated
                 self._count(asked, flight, refused=True)
+            if not isinstance(self._target, Straight):
+                connected = None
+                continue
             connected = self._target.balancer.redial(connected, self._node.live)
-        live.lines[number] = Line(live.now, pod, connected)
+            if connected is not None:
+                self._told(client, worker, connected.effects)
+        live.lines[number] = Line(live.now, pod, connected, worker=worker)
         mine.lines.append(number)
         return number
+
+    def _told(self, client: _Client, worker: int, effects: Iterable[Effect]) -> None:
+        """Whoever remembers connections hears of one: the client's proxy, or its node."""
+        if client.sessions:
+            client.sessions[worker].apply(effects)
+        else:
+            for effect in effects:
+                self._node.apply(effect)
 
     def _node_now(self) -> State:
         """What balancers of connections remember, by now."""
@@ -742,19 +760,18 @@ class Simulation:
         line = self.live.lines[number]
         line.now -= 1
         if not line.now and self._worn(line, client):
-            self._close(number, mine)
+            self._close(number, client)
         else:
             ended_on(mine.lines, number, multiplexed=client.kind.multiplexed)
 
-    def _close(self, number: int, mine: ClientNow) -> None:
-        mine.lines.remove(number)
-        connected = self.live.lines.pop(number).connected
+    def _close(self, number: int, client: _Client) -> None:
+        client.now.lines.remove(number)
+        line = self.live.lines.pop(number)
+        connected = line.connected
         if connected is None:
-            return  # a proxy's, who remembers nothing of it
-        assert isinstance(self._target, Straight)
-        lingers = self._target.balancer.lingers * MILLISECOND
-        for effect in connected.closing() if lingers else connected.finished():
-            self._node.apply(effect)
+            return  # to a proxy that reads requests, and remembers nothing of their connections
+        lingers = self._target.balancer.lingers * MILLISECOND if isinstance(self._target, Straight) else 0
+        self._told(client, line.worker, connected.closing() if lingers else connected.finished())
         if lingers:
             self.live.closing[number] = connected
             if self.live.now + lingers < self._until:
@@ -771,7 +788,7 @@ class Simulation:
         for number in list(mine.lines):
             line = self.live.lines[number]
             if not line.now and self._worn(line, client):
-                self._close(number, mine)
+                self._close(number, client)
 
     # Pods
 
@@ -884,7 +901,7 @@ class Simulation:
             del self.live.alone[~flown]
             if flight.decision is not None:
                 self._finish(self._session(flight, self._clients[flight.client]), flight.decision, what)
-        elif not self._straight:
+        elif self._reads:
             self._tried(flown, flight, what)
         else:
             self._over(flown, flight, _SAID.get(what) or f"status {what}" if isinstance(what, int) else SAID[what])
@@ -935,7 +952,7 @@ class Simulation:
 
     def _stop(self, place: int, pod: PodNow) -> None:
         pod.up = False
-        if self._straight:
+        if not self._reads:
             for client in self._clients:
                 for line in list(client.now.lines):
                     if self.live.lines[line].pod == place:

@@ -143,11 +143,14 @@ class Serving(msgspec.Struct, frozen=True):
 class Through(msgspec.Struct, frozen=True):
     """Requests go through proxies, each with a state of its own: `router` decides each of them.
 
-    `others` has the router of clients of these names (`Clients.name`), where theirs is another.
+    `others` has the router of clients of these names (`Clients.name`), where theirs is another. Where proxies do not
+    read what comes (`reads`: TCP, or TLS that they pass on), they choose once for each connection, and requests go
+    along.
     """
 
     router: Router
     others: Mapping[str, Router] = {}
+    reads: bool = True
 
     def of(self, clients: str) -> Router:
         """The router of clients of that name."""
@@ -220,5 +223,11 @@ class Scenario(msgspec.Struct, frozen=True):
         for change in self.changes:
             if change.target is not None and type(change.target) is not kind:
                 raise ValueError("clients stay with proxies, or without: a target of the other kind cannot follow")
+            if isinstance(change.target, Through) and change.target.reads is not _reads(self.target):
+                raise ValueError("proxies read requests all the time, or never: a target that differs cannot follow")
             for name in sorted(set(change.rates) - groups):
                 raise ValueError(f"a change names clients `{name}`, which there are not")
+
+
+def _reads(target: Target) -> bool:
+    return isinstance(target, Through) and target.reads

@@ -83,7 +83,8 @@ def seen_pods(results: Sequence[Result]) -> list[str]:
 def follows(scenario: Scenario) -> bool:
     """Whether requests go by the tables of their time: connections outlive these, and rates move what is mixed."""
     brief = all(one.keep_alive.requests == 1 for one in scenario.clients)
-    return (brief or isinstance(scenario.target, Through)) and not any(one.rates for one in scenario.changes)
+    reads = isinstance(scenario.target, Through) and scenario.target.reads
+    return (brief or reads) and not any(one.rates for one in scenario.changes)
 
 
 class Sent:
@@ -136,6 +137,9 @@ class Sent:
         return found
 
 
+_LAST_DIGITS: Final = Fraction(1, 2**60)
+
+
 # What is promised
 
 
@@ -173,10 +177,17 @@ def _shares_by(balancer: ByKubeProxy) -> Shares:
     return Shares("meshroute connect --shares --long-run", {pod: one for pod, one in found.items() if pod is not None})
 
 
-def by_chance(target: Target, pods: int) -> bool:
-    """Whether each connection goes to any pod, each as likely as the other, but for the last digits of a ladder."""
-    if not isinstance(target, Straight) or not isinstance(target.balancer, ByKubeProxy):
-        return isinstance(target, Straight)
+def by_chance(scenario: Scenario, pods: int) -> bool:
+    """Whether the first connection of each client goes to any pod, each as likely as the other, but for the last digits
+    of a ladder or a draw."""
+    target = scenario.target
+    if isinstance(target, Through):
+        # Whoever takes turns begins anywhere, each proxy by itself.
+        alone = not target.reads and not any(one.proxy for one in scenario.clients)
+        shares = (shares_through(scenario, target).by_pod or {}) if alone else {}
+        return len(shares) == pods and all(abs(one - Fraction(1, pods)) < _LAST_DIGITS for one in shares.values())
+    if not isinstance(target.balancer, ByKubeProxy):
+        return True
     service = target.balancer.service
     by_chance = service.kube_proxy.mode in ("iptables", "nftables") and service.front.affinity is None
     return by_chance and len(_shares_by(target.balancer).by_pod or ()) == pods
@@ -223,7 +234,7 @@ def asked_by(ask: Asking, client: str) -> Request:
 
 def only_cluster(scenario: Scenario, target: Target) -> Cluster | None:
     """The cluster that every request goes to, whoever asks; None where there are several, or it depends."""
-    if not isinstance(target, Through):
+    if not isinstance(target, Through) or not target.reads:
         return None
     found: list[Cluster] = []
     for clients in scenario.clients:

@@ -95,7 +95,7 @@ def _phases(story: Story, run: Run, results: Sequence[Result]) -> list[Promise]:
 def _imbalance(story: Story, run: Run, results: Sequence[Result]) -> list[Promise]:
     scenario, pods = run.scenario, len(run.pods)
     rates = [one for one in each_rate(scenario) if one]
-    applies = by_chance(scenario.target, pods) and _kept(scenario) and bool(rates)
+    applies = by_chance(scenario, pods) and _kept(scenario) and bool(rates)
     n = len(rates)
 
     def told(what: str, formula: str, value: Callable[[], float | Fraction | None], measured: float | None) -> Promise:
@@ -143,14 +143,16 @@ def _evenness(story: Story, run: Run, results: Sequence[Result]) -> list[Promise
         (max(counts) - min(counts) for result in results if (counts := [one.requests for one in result.totals])),
         default=None,
     )
-    proxies = len({one.proxy or name for one in run.scenario.clients for name in one.names})
+    workers = {one.proxy or name: one.workers for one in run.scenario.clients for name in one.names}
     cluster = only_cluster(run.scenario, run.scenario.target)
     steady = cluster is not None and cluster.outliers is None and not run.scenario.changes
     return [
         Promise(
             "requests between the busiest and the idlest pod",
-            "at most 1 for each proxy",
-            float(proxies) if steady and cluster is not None and in_turns(run.scenario, cluster) else None,
+            f"at most 1 for each {'proxy' if set(workers.values()) == {1} else 'worker'}",
+            float(sum(workers.values()))
+            if steady and cluster is not None and in_turns(run.scenario, cluster)
+            else None,
             None if worst is None else float(worst),
         )
     ]
@@ -160,7 +162,7 @@ def _idle(story: Story, run: Run, results: Sequence[Result]) -> list[Promise]:
     """The chance that a group gets nothing at all."""
     scenario, pods = run.scenario, len(run.pods)
     n = len([one for one in each_rate(scenario) if one])
-    applies = by_chance(scenario.target, pods) and _kept(scenario)
+    applies = by_chance(scenario, pods) and _kept(scenario)
     found = []
     for name, some in grouped(story, seen_pods(results)).items():
         promised = float((1 - Fraction(len(some), pods)) ** n) if applies else None

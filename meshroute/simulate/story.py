@@ -229,27 +229,24 @@ class _Story:
         except ValueError as error:
             fields.wrong("clients", str(error))
             return None
-        if self.unread(scenario):
-            fields.wrong(
-                "via" if fields.has("via") else "service",
-                f"`{service}` speaks TCP on port {port}: proxies read no requests there, only connections are balanced",
-                "simulate connections: `via: connections`; if it is HTTP, say so in the Service: `appProtocol: http`",
+        unread = _unread(scenario)
+        if unread == {True}:
+            told = [
+                msgspec.structs.replace(one, target=msgspec.structs.replace(one.target, reads=False))
+                if isinstance(one.target, Through)
+                else one
+                for one in changes
+            ]
+            assert isinstance(target, Through)
+            target = msgspec.structs.replace(target, reads=False)
+            scenario = msgspec.structs.replace(scenario, target=target, changes=tuple(told))
+        elif True in unread:
+            said = (
+                f"proxies read what is asked of `{service}` on port {port} at some times or places, and not at others"
             )
+            fields.wrong("service", said, "say everywhere whether it is HTTP: `appProtocol: http` in the Service")
             return None
         return Run(name, scenario, full, port, pods, tuple(sorted(later)))
-
-    def unread(self, scenario: Scenario) -> bool:
-        """Whether proxies pass on what some clients ask without reading it: then there are no requests for them."""
-        if not isinstance(scenario.target, Through):
-            return False
-        for one in scenario.clients:
-            router = scenario.target.of(one.name)
-            for ask in one.asks:
-                said = router.explain(Request.of(ask.method, ask.url, dict(ask.headers)))
-                steps = {type(step) for step in said.trace}
-                if isinstance(said.outcome, Forwarded) and ChainChosen in steps and VirtualHostChosen not in steps:
-                    return True
-        return False
 
     # Who asks
 
@@ -578,6 +575,21 @@ def _help_without_pods(mesh: Mesh, full: str) -> str:
     except ValueError:  # it is of a ServiceEntry
         headless = False
     return "it is headless: its clients choose, and not proxies; say `via: iptables`" if headless else ""
+
+
+def _unread(scenario: Scenario) -> set[bool]:
+    """Whether proxies pass on what clients ask without reading it: one answer for each table, client and request."""
+    found = set[bool]()
+    for target in (scenario.target, *(one.target for one in scenario.changes)):
+        if not isinstance(target, Through):
+            continue
+        for one in scenario.clients:
+            for ask in one.asks:
+                said = target.of(one.name).explain(Request.of(ask.method, ask.url, dict(ask.headers)))
+                steps = {type(step) for step in said.trace}
+                forwarded = isinstance(said.outcome, Forwarded)
+                found.add(forwarded and ChainChosen in steps and VirtualHostChosen not in steps)
+    return found
 
 
 def _everybody(target: Target, service: str) -> set[str]:

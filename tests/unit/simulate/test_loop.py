@@ -41,6 +41,7 @@ from meshroute.simulate.chance import draw, sampler, seed_of
 from meshroute.simulate.connections import of_service
 from meshroute.state import RequestStarted
 from meshroute.table import (
+    Chain,
     Cluster,
     Delay,
     Endpoint,
@@ -95,6 +96,12 @@ def routed(action: Forward, count: int = 3, policy: Policy | None = None, fault:
     return mr.Router(mr.RoutingTable((Listener(80, (host,)),), clusters))
 
 
+def unread(count: int = 3, policy: Policy | None = None) -> mr.Router:
+    """A router that passes on what comes to port 80 without reading it."""
+    clusters = (Cluster(WEB, policy or RoundRobin(), pods(count)),)
+    return mr.Router(mr.RoutingTable((Listener(80, (), chains=(Chain(Forward(TO_WEB)),)),), clusters))
+
+
 def straight(count: int = 3) -> Straight:
     return Straight(PerConnectionRandom(pods(count)))
 
@@ -123,7 +130,7 @@ def by_kube_proxy(mode: str, service: str = "web") -> Straight:
 @st.composite
 def scenarios(draw: st.DrawFn) -> Scenario:
     """Small worlds with all there is: limits, queues, failures, pods that stop, tables and rates that change."""
-    through = draw(st.booleans())
+    through, reads = draw(st.booleans()), draw(st.sampled_from([True, True, False]))
     group = st.builds(
         clients,
         st.just("c"),
@@ -152,6 +159,8 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         if not through:
             by = draw(st.sampled_from([None, *KUBE_PROXIES]))
             return straight(draw(st.sampled_from([0, count]))) if by is None else by_kube_proxy(by)
+        if not reads:
+            return Through(unread(count, draw(st.sampled_from(POLICIES))), reads=False)
         if draw(st.booleans()):
             action = Forward(
                 TO_WEB,
@@ -216,11 +225,11 @@ def test_every_request_is_served_once_or_fails_with_a_reason(scenario: Scenario)
         for some in one.state.active.values()
     )
     decided = [one.decision for one in everybody if one.decision is not None and (one.there or one.pod >= 0)]
-    assert counted == sum(isinstance(effect, RequestStarted) for one in decided for effect in one.effects)
+    opened = sum(one.connected is not None for one in live.lines.values())
+    begun = sum(isinstance(effect, RequestStarted) for one in decided for effect in one.effects)
+    assert counted == (begun if simulation._reads or not simulation._proxies else opened)
     node = simulation._node.state()
-    assert sum(sum(some.values()) for some in node.active.values()) == sum(
-        one.connected is not None for one in live.lines.values()
-    )
+    assert sum(sum(some.values()) for some in node.active.values()) == (0 if simulation._proxies else opened)
     assert sum(sum(some.values()) for some in node.inactive.values()) == len(live.closing)
 
 

@@ -408,19 +408,33 @@ def test_replicas_are_steps_where_each_request_connects() -> None:
     assert [measured for _, measured in steps[:2]] == [0.0, 0.0]
 
 
-def test_requests_through_proxies_of_tcp_are_refused() -> None:
-    """Nobody reads them there, so nobody balances them; connections can be simulated."""
-    text = "manifests: [article/tcp.yaml]\nservice: store\nport: 9000\nduration: 1s\nclients: [{name: a, rate: 1}]\n"
-    assert wrong(text) == [
-        (
-            "field-value",
-            2,
-            1,
-            "service",
-            "`store` speaks TCP on port 9000: proxies read no requests there, only connections are balanced",
-        )
-    ]
-    assert isinstance(read_story(text + "via: connections\n", BESIDE).runs[0].scenario.target, Straight)
+def test_proxies_of_tcp_choose_for_each_connection() -> None:
+    """Nobody reads requests there: whoever gets the connection gets all of them, and turns are those of connections."""
+    text = "manifests: [article/tcp.yaml]\nservice: store\nport: 9000\nduration: 60s\nclients:\n- {name: a, rate: 20, "
+    scenario = read_story(text + "connections: 1}\n", BESIDE).runs[0].scenario
+    assert isinstance(scenario.target, Through)
+    assert not scenario.target.reads
+    kept = Simulation(scenario).run().result()
+    assert sorted(one.requests for one in kept.totals)[:2] == [0, 0]
+    brief = Simulation(read_story(text + "keepAlive: false}\n", BESIDE).runs[0].scenario).run().result()
+    assert all(plausible(one.requests, brief.made, Fraction(1, 3), CHANCE) for one in brief.totals)
+    assert isinstance(
+        read_story(text + "connections: 1}\nvia: connections\n", BESIDE).runs[0].scenario.target, Straight
+    )
+
+
+def test_a_port_that_is_read_at_times_is_refused(tmp_path: Path) -> None:
+    """Requests and connections are two stories."""
+    tcp = (STORIES / "article/tcp.yaml").read_text("utf-8")
+    (tmp_path / "tcp.yaml").write_text(tcp, "utf-8")
+    (tmp_path / "http.yaml").write_text(tcp.replace("name: tcp-store", "name: http-store"), "utf-8")
+    story = "manifests: [tcp.yaml]\nservice: store\nport: 9000\nduration: 9s\nclients: [{name: a, rate: 1}]\n"
+    with pytest.raises(mr.ManifestError) as caught:
+        read_story(story + "changes: [{at: 1s, manifests: [http.yaml]}]\n", str(tmp_path / "story.yaml"))
+    (said,) = caught.value.diagnostics
+    assert (said.at.line, said.at.path) == (2, "service")
+    assert "on port 9000 at some times or places, and not at others" in said.message
+    assert said.help == "say everywhere whether it is HTTP: `appProtocol: http` in the Service"
 
 
 def test_every_claim_of_the_page_leads_to_a_story_on_it() -> None:
