@@ -8,6 +8,7 @@ Errors    diagnostics, each once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from typing import Any, Final, TypeVar
@@ -19,6 +20,17 @@ from meshroute.manifest.metadata import Duration, kind_of
 
 T = TypeVar("T")
 _MISSING: Final = object()
+_NUMBER: Final = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
+_WHOLE: Final = re.compile(r"[0-9]{1,15}")
+_NOTHING: Final = re.compile(r"(?!)")
+_MISSED: Final[Mapping[str, str]] = {
+    "name": "what it is called",
+    "service": "whom the clients ask: the name of a Service in the manifests",
+    "rate": "requests per second of each client",
+    "manifests": "files or folders, as a list",
+    "clients": "somebody has to ask: `- {name: web, rate: 10}`",
+}
+"""What should be there."""
 
 
 class Reader:
@@ -40,18 +52,33 @@ class Reader:
 class Fields:
     """One mapping: each field is asked for by name and type; what nobody asked for is unknown."""
 
-    def __init__(self, reader: Reader, value: Any, path: FieldPath, known: Sequence[str]) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        value: Any,
+        path: FieldPath,
+        known: Sequence[str],
+        *,
+        help: str = "",
+        above: Sequence[str] = (),
+    ) -> None:
+        """`help` is for what is no mapping; `above` are fields that belong beside the list that this one is in."""
         self.reader: Final = reader
         self.path: Final = path
         self.value: Final[dict[str, Any]] = value if type(value) is dict else {}
+        # What is no mapping misses every field, which need not be said.
+        self.there: Final = type(value) is dict
         # Where a field is written, if not below `path`: runs take what they do not say from the story.
         self.places: dict[str, FieldPath] = {}
-        if type(value) is not dict:
-            reader.say(Code.FIELD_TYPE, f"must be of type object: this is of type {kind_of(value)}", path)
+        if not self.there:
+            said = f"must be of type object: this is of type {kind_of(value)}"
+            reader.say(Code.FIELD_TYPE, said, path, help or f"with fields such as {_quoted(known[:3])}")
         for name in self.value:
             if name not in known:
                 close = nearest(name, known)
                 help = f"did you mean `{close}`?" if close else f"known: {_quoted(known)}"
+                if name in above:
+                    help = f"`{name}` is the same for all: write it at the top of the story"
                 reader.say(Code.FIELD_UNKNOWN, f"there is no field `{clip(name)}`", (*path, name), help)
 
     def at(self, name: str) -> FieldPath:
@@ -61,6 +88,12 @@ class Fields:
         """Whether anything is written there."""
         return self.value.get(name) is not None
 
+    def missing(self, name: str, help: str = "") -> None:
+        """There is no such field, or nothing in it."""
+        if self.there:
+            at = self.at(name) if name in self.value else self.path
+            self.reader.say(Code.FIELD_MISSING, f"`{name}` is missing", at, help or _MISSED.get(name, ""))
+
     def wrong(self, name: str, message: str, help: str = "", code: Code = Code.FIELD_VALUE) -> None:
         self.reader.say(code, message, self.at(name), help)
 
@@ -68,11 +101,12 @@ class Fields:
         value = self.value.get(name)
         if value is None:
             if default is _MISSING:
-                self.reader.say(Code.FIELD_MISSING, f"`{name}` is missing", self.path)
+                self.missing(name)
                 return None
             return default
         if not fits(value):
-            self.wrong(name, f"`{name}` must be of type {kind}: this is of type {kind_of(value)}", code=Code.FIELD_TYPE)
+            said = f"`{name}` must be of type {kind}: this is of type {kind_of(value)}"
+            self.wrong(name, said, _unquoted(value, kind), Code.FIELD_TYPE)
             return None if default is _MISSING else default
         return value
 
@@ -105,7 +139,7 @@ class Fields:
         """A duration in microseconds."""
         if not self.has(name):
             if default is None:
-                self.reader.say(Code.FIELD_MISSING, f"`{name}` is missing", self.path, "write it as `30s` or `1m30s`")
+                self.missing(name, "write it as `30s` or `1m30s`")
             return default if default is not None else max(1, least)
         found = span(self.reader, self.value[name], self.at(name))
         if found is not None and found < least:
@@ -121,7 +155,10 @@ class Fields:
         if alone and type(value) is str:
             return [(value, self.at(name))]
         if type(value) is not list:
-            self.wrong(name, f"`{name}` must be of type array: this is of type {kind_of(value)}", code=Code.FIELD_TYPE)
+            said = f"`{name}` must be of type array: this is of type {kind_of(value)}"
+            self.wrong(
+                name, said, "write a list: each item on a line that begins with `- `, or `[...]`", Code.FIELD_TYPE
+            )
             return []
         return [(one, (*self.at(name), number)) for number, one in enumerate(value)]
 
@@ -153,16 +190,17 @@ class Fields:
                 found[key] = one
             else:
                 said = f"must be of type string: this is of type {kind_of(one)}"
-                self.reader.say(Code.FIELD_TYPE, said, (*self.at(name), key), f'write "{plain(one)}" in quotes')
+                help = f'write "{plain(one)}" in quotes' if type(one) in (int, float, bool) else ""
+                self.reader.say(Code.FIELD_TYPE, said, (*self.at(name), key), help)
         return found
 
-    def choice(self, name: str, known: Sequence[str], default: str) -> str:
+    def choice(self, name: str, known: Sequence[str], default: str, help: str = "") -> str:
         """One of these words."""
         found = self.text(name, default)
         if found not in known:
             close = nearest(found, known)
-            help = f"did you mean `{close}`?" if close else ""
-            self.wrong(name, f"`{name}` must be one of {_quoted(known)}, got `{clip(found)}`", help)
+            near = f"did you mean `{close}`?" if close else ""
+            self.wrong(name, f"`{name}` must be one of {_quoted(known)}, got `{clip(found)}`", help or near)
             return default
         return found
 
@@ -182,7 +220,9 @@ def span(reader: Reader, value: Any, path: FieldPath) -> int | None:
     """A duration in microseconds; None, with the reason said, for what is none."""
     if type(value) is not str:
         said = f"must be of type string: this is of type {kind_of(value)}"
-        reader.say(Code.FIELD_TYPE, said, path, f"write it with a unit: `{plain(value)}s`" if value else "")
+        number = type(value) in (int, float) and 0 < value < 2**53
+        help = f"write it with a unit: `{plain(value)}s`" if number else "such as `30s` or `20ms`"
+        reader.say(Code.FIELD_TYPE, said, path, help)
         return None
     try:
         nanoseconds = Duration.parse(value).nanoseconds
@@ -196,6 +236,17 @@ def span(reader: Reader, value: Any, path: FieldPath) -> int | None:
         reader.say(Code.FIELD_VALUE, f"`{clip(value)}` is no whole number of microseconds", path)
         return None
     return nanoseconds // 1000
+
+
+def _unquoted(value: Any, kind: str) -> str:
+    """What a number or a truth value in quotes should have been."""
+    if type(value) is not str:
+        return ""
+    if kind == "boolean":
+        fits = value in ("true", "false")
+    else:
+        fits = bool({"integer": _WHOLE, "number": _NUMBER}.get(kind, _NOTHING).fullmatch(value))
+    return f"write it without quotes: {clip(value)}" if fits else ""
 
 
 def _quoted(words: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ import msgspec
 
 from meshroute.balance.kube_proxy import MODES, SCHEDULERS, KubeProxy
 from meshroute.compile.viewpoint import Sidecar
-from meshroute.decision import Forwarded
+from meshroute.decision import Decision, Forwarded
 from meshroute.diagnostics import Code, Diagnostic, FieldPath, ManifestError, Severity, SourceRef, in_order, nearest
 from meshroute.load.documents import decode_bytes, read_documents
 from meshroute.load.places import LIMITS, Document, Problems, Refused, Shared
@@ -61,6 +61,9 @@ MOST_AT_ONCE: Final = 20_000_000
 """Of one run: what it remembers of each request, until percentiles are known, fits a gigabyte."""
 _OF_STORY: Final = ("title", "runs", "repeats", "groups", "plot", "shows")
 _OF_RUN: Final = ("manifests", "service", "port", "via", "duration", "bucket", "seed", "clients", "pods", "changes")
+_ONE_PLACE: Final = "clients that share a proxy have one namespace, the same labels and one locality"
+_BEGIN: Final = "begin with `title:`, `manifests:`, `service:`, `duration:` and `clients:`"
+_NO_PODS: Final = "some pod that its selector fits has to be there, and ready, in `manifests`"
 _NOT_HERE: Final = Endpoint("0.0.0.0", 1)
 
 
@@ -116,7 +119,7 @@ def read_story(data: str | bytes, source: str = "inline") -> Story:
     if not problems and len(documents) != 1:
         said = "nothing is written here" if not documents else f"{len(documents)} documents: a story is one"
         at = documents[1].at() if documents else SourceRef(source)
-        help = "begin with `title:`, `manifests:`, `service:`, `duration:` and `clients:`"
+        help = _BEGIN if not documents else "write it without `---`, and other stories into files of their own"
         problems.append(Diagnostic(Code.DOCUMENT_SHAPE, Severity.ERROR, said, at, help=help))
     if problems or not documents:
         raise ManifestError(in_order(problems))
@@ -137,7 +140,7 @@ class _Story:
 
     def story(self) -> Story | None:
         value = self.reader.document.value
-        top = Fields(self.reader, value, (), (*_OF_STORY, *_OF_RUN))
+        top = Fields(self.reader, value, (), (*_OF_STORY, *_OF_RUN), help=_BEGIN)
         if type(value) is not dict:
             return None
         repeats = top.whole("repeats", 1, 1, 100_000)
@@ -148,6 +151,8 @@ class _Story:
             else:
                 close = nearest(word, MEASURES)
                 help = f"did you mean `{close}`?" if close else f"known: {', '.join(MEASURES)}"
+                if "," in word:
+                    help = f"write several as a list: `[{clip(word)}]`"
                 self.reader.say(Code.FIELD_VALUE, f"`{clip(word)}` is nothing that is measured", path, help)
         title = top.text("title", Path(self.reader.document.file).stem)
         groups, plot = top.text_mapping("groups"), top.choice("plot", PLOTS, "requests")
@@ -156,16 +161,17 @@ class _Story:
         if not top.has("runs"):
             runs.append(self.run(title, top))
         for one, path in top.items("runs"):
-            own = Fields(self.reader, one, path, ("name", *_OF_RUN))
+            own = Fields(self.reader, one, path, ("name", *_OF_RUN), above=_OF_STORY)
             name = own.text("name")
-            if name in names:
+            if name and name in names:
                 own.wrong("name", f"two runs are called `{clip(name)}`")
             names.add(name)
-            merged = {key: value[key] for key in _OF_RUN if key in value} | own.value
+            said = {key: one for key, one in own.value.items() if key in ("name", *_OF_RUN)}
+            merged = {key: value[key] for key in _OF_RUN if key in value} | said
             fields = Fields(self.reader, merged, path, ("name", *_OF_RUN))
             fields.places = {key: (key,) for key in _OF_RUN if key not in own.value}
             runs.append(self.run(name, fields))
-        if top.has("runs") and not runs:
+        if value.get("runs") == []:
             top.wrong("runs", "a story needs at least one run")
         if self.expected * repeats > MOST_REQUESTS:
             self.reader.say(
@@ -185,7 +191,8 @@ class _Story:
 
     def run(self, name: str, fields: Fields) -> Run | None:
         """One run; None where what it needs is not there."""
-        via = fields.choice("via", VIA, PROXIES)
+        ipvs = "say which scheduler: `ipvs:rr` takes turns" if fields.value.get("via") == "ipvs" else ""
+        via = fields.choice("via", VIA, PROXIES, ipvs)
         until = fields.span("duration", least=1)
         bucket = fields.span("bucket", min(SECOND, until), least=1)
         seed = fields.whole("seed", 0, 0)
@@ -194,7 +201,7 @@ class _Story:
         clients = self.clients(fields, f"http://{service or 'x'}:{port}")
         serving = self.serving(fields)
         if not fields.has("manifests"):
-            fields.reader.say(Code.FIELD_MISSING, "`manifests` is missing", fields.path, "files or folders, as a list")
+            fields.missing("manifests")
         mesh = self.mesh(fields)
         if mesh is None or not service or not clients:
             self.changes(fields, clients, until, None)
@@ -212,14 +219,19 @@ class _Story:
             lambda one, made: self.target(one, made, viewpoints, via, service, port, starts=False)[0],
         )
         pods = tuple(sorted({one.workload or one.key for one in endpoints}))
-        later = set(pods)
+        later, everybody = set(pods), _everybody(target)
         for change in changes:
             if change.target is not None:
                 later |= _everybody(change.target, full)
-        self.patterns(fields, later)
+                everybody |= _everybody(change.target)
+        self.patterns(fields, later, sorted(everybody))
         expected = _expected([one for one, _ in clients], changes, until)
         self.expected += expected
-        if expected > MOST_AT_ONCE:
+        if not expected and not any(one.severity is Severity.ERROR for one in self.reader.said):
+            self.reader.remark(
+                Code.FIELD_VALUE, "nobody ever asks: all rates are 0", fields.at("clients"), "give one of them a `rate`"
+            )
+        if MOST_AT_ONCE < expected <= MOST_REQUESTS:  # of more, the whole story says so
             said = f"this is more than one run remembers: some {expected:,.0f} requests, at most {MOST_AT_ONCE:,}"
             fields.wrong("duration", said, "make it shorter, or its rates lower, or repeat a shorter one")
         try:
@@ -246,7 +258,26 @@ class _Story:
             )
             fields.wrong("service", said, "say everywhere whether it is HTTP: `appProtocol: http` in the Service")
             return None
+        for (one, _), first in zip(clients, self.first_of_each(scenario), strict=True):
+            if first is not None and isinstance(first.outcome, Forwarded) and first.endpoint is None:
+                fields.wrong(
+                    "service",
+                    f"what `{clip(one.name)}` asks leaves the mesh: `{clip(service)}` is no name of a service there",
+                    f"write its full name: `service: {full}`",
+                    Code.HOST_UNKNOWN,
+                )
+                return None
         return Run(name, scenario, full, port, pods, tuple(sorted(later)))
+
+    def first_of_each(self, scenario: Scenario) -> list[Decision | None]:
+        """What becomes of the first request that each kind of clients makes; None without proxies."""
+        found: list[Decision | None] = []
+        for one in scenario.clients:
+            ask = one.asks[0]
+            request = Request.of(ask.method, ask.url, dict(ask.headers))
+            target = scenario.target
+            found.append(target.of(one.name).explain(request) if isinstance(target, Through) else None)
+        return found
 
     # Who asks
 
@@ -302,7 +333,7 @@ class _Story:
                 own.text("locality", ""),
             )
             if made.proxy and proxies.setdefault(made.proxy, view) != view:
-                own.wrong("proxy", f"clients of the proxy `{clip(made.proxy)}` run elsewhere", "one proxy, one place")
+                own.wrong("proxy", f"clients of the proxy `{clip(made.proxy)}` run elsewhere", _ONE_PLACE)
             if made.proxy and (some := workers.setdefault(made.proxy, made.workers)) != made.workers:
                 said = f"the proxy `{clip(made.proxy)}` has {some} workers for the clients above"
                 own.wrong("workers" if own.has("workers") else "proxy", said, "say the same number of each of them")
@@ -310,7 +341,7 @@ class _Story:
             if name and not taken:
                 found.append((made, view))
         if not fields.has("clients"):
-            fields.reader.say(Code.FIELD_MISSING, "`clients` is missing", fields.path, "somebody has to ask")
+            fields.missing("clients")
         elif not found and fields.value["clients"] == []:
             fields.wrong("clients", "a story needs at least one client")
         return found
@@ -321,7 +352,7 @@ class _Story:
             fields = Fields(self.reader, one, path, ("method", "path", "headers", "weight"))
             where = fields.text("path", "/")
             if not where.startswith("/"):
-                fields.wrong("path", f"a path begins with `/`, got `{clip(where)}`")
+                fields.wrong("path", f"a path begins with `/`, got `{clip(where)}`", f"write `/{clip(where)}`")
                 continue
             ask = Asking(
                 url + where, fields.text("method", "GET"), fields.text_mapping("headers"), fields.whole("weight", 1, 1)
@@ -340,7 +371,8 @@ class _Story:
             return KeepAlive()
         if value is False:
             return KeepAlive(requests=1)
-        fields = Fields(self.reader, value, own.at("keepAlive"), ("requests", "lifetime"))
+        help = "`true` for ever, `false` for one request, or such as `{requests: 100, lifetime: 30s}`"
+        fields = Fields(self.reader, value, own.at("keepAlive"), ("requests", "lifetime"), help=help)
         return KeepAlive(fields.whole("requests", 0, 0), fields.span("lifetime", 0))
 
     # Who answers
@@ -395,19 +427,21 @@ class _Story:
         if fields.has("constant"):
             return Constant(fields.span("constant"))
         if fields.has("lognormal"):
-            inner = Fields(self.reader, value["lognormal"], fields.at("lognormal"), ("median", "sigma"))
-            sigma = inner.value.get("sigma")
+            help = "such as `{lognormal: {median: 20ms, sigma: 1}}`"
+            inner = Fields(self.reader, value["lognormal"], fields.at("lognormal"), ("median", "sigma"), help=help)
+            sigma = inner.value.get("sigma") if inner.there else 0
             if not isinstance(sigma, int | float) or isinstance(sigma, bool) or not 0 <= sigma <= 10:
                 inner.reader.say(Code.FIELD_VALUE, "`sigma` must be a number between 0 and 10", inner.at("sigma"))
                 sigma = 0
             return Lognormal(inner.span("median"), float(sigma))
         times = [span(self.reader, one, at) for one, at in fields.items("list")]
-        if fields.has("list") and not times:
+        if value.get("list") == []:
             fields.wrong("list", "a list of times needs at least one")
         return Empirical(tuple(one or 0 for one in times) or (0,))
 
-    def patterns(self, fields: Fields, pods: set[str]) -> None:
-        """Patterns that fit no pod of all that ever come are slips."""
+    def patterns(self, fields: Fields, pods: set[str], everybody: Sequence[str]) -> None:
+        """Patterns that fit no pod of all that ever come are slips, and so are numbers of pods that there are not.
+        Numbers count all pods of the manifests that fit, in the order of their names."""
 
         def look(pattern: str, path: FieldPath) -> None:
             if not any(fits_pod(one, pattern) for one in pods):
@@ -416,8 +450,16 @@ class _Story:
 
         def rules(own: Fields) -> None:
             for one, path in own.items("pods"):
-                if type(one) is dict and type(one.get("match")) is str:
-                    look(one["match"], (*path, "match"))
+                if type(one) is not dict:
+                    continue
+                match = one.get("match")
+                if type(match) is str:
+                    look(match, (*path, "match"))
+                fits = sum(fits_pod(each, match if type(match) is str else "*") for each in everybody)
+                for place, number in enumerate(one["only"] if type(one.get("only")) is list else ()):
+                    if fits and type(number) is int and number >= fits:
+                        said = f"there is no pod {number}: {fits} fit, from 0 to {fits - 1}"
+                        self.reader.say(Code.FIELD_VALUE, said, (*path, "only", place))
 
         rules(fields)
         for one, path in fields.items("changes"):
@@ -442,13 +484,15 @@ class _Story:
             if own.has("at") and at < before:
                 own.wrong("at", "this change is before the one above it", "put changes in the order of their times")
             if own.has("at") and at >= until:
-                own.wrong("at", "this change is at the end or behind it, where nobody sees it")
+                said = "this change is at the end or behind it, where nobody sees it"
+                own.wrong("at", said, f"the story ends at {until / SECOND:g} s")
             before = max(before, at)
             rates = {}
             for name, rate in own.mapping("rates").items():
                 if name not in groups:
                     close = nearest(name, groups)
-                    help = f"did you mean `{close}`?" if close else ""
+                    some = ", ".join(f"`{one}`" for one in groups[:5])
+                    help = f"did you mean `{close}`?" if close else f"there are {some}" if groups else ""
                     self.reader.say(
                         Code.FIELD_VALUE, f"there are no clients `{clip(name)}`", (*own.at("rates"), name), help
                     )
@@ -479,7 +523,7 @@ class _Story:
         """The mesh of the manifests that a field names; None, with everything said, where there is none."""
         paths = tuple(text for text, _ in fields.texts("manifests", alone=True))
         if not paths:
-            if fields.has("manifests"):
+            if fields.value.get("manifests") in ([], ""):
                 fields.wrong("manifests", "at least one file or folder with manifests")
             return None
         if paths not in self.meshes:
@@ -530,7 +574,7 @@ class _Story:
                 told = {one.endpoint.address for some in front.published.values() for one in some}
                 endpoints = tuple(one for one in balancer.endpoints if one.address in told)
         if starts and not endpoints:
-            help = _help_without_pods(mesh, full) if via in (CONNECTIONS, PROXIES) else ""
+            help = _help_without_pods(mesh, full) if via in (CONNECTIONS, PROXIES) else _NO_PODS
             fields.wrong("service", f"`{service}` has no pods at the start", help, code=Code.ENDPOINTS_MISSING)
             return None, None
         if balancer is not None:
@@ -574,7 +618,7 @@ def _help_without_pods(mesh: Mesh, full: str) -> str:
         headless = mesh.service(name, namespace).front.headless
     except ValueError:  # it is of a ServiceEntry
         headless = False
-    return "it is headless: its clients choose, and not proxies; say `via: iptables`" if headless else ""
+    return "it is headless: its clients choose, and not proxies; say `via: iptables`" if headless else _NO_PODS
 
 
 def _unread(scenario: Scenario) -> set[bool]:
@@ -592,13 +636,16 @@ def _unread(scenario: Scenario) -> set[bool]:
     return found
 
 
-def _everybody(target: Target, service: str) -> set[str]:
+def _everybody(target: Target, service: str = "") -> set[str]:
+    """The names of the pods of a service, or of all."""
     if isinstance(target, Straight):
         return {one.workload or one.key for one in target.balancer.endpoints}
+    routers = (target.router,) if service else (target.router, *target.others.values())
     return {
         one.workload or one.key
-        for cluster in target.router.table.clusters
-        if cluster.service == service
+        for router in routers
+        for cluster in router.table.clusters
+        if cluster.service == service or not service
         for one in cluster.endpoints
     }
 

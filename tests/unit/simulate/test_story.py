@@ -226,13 +226,6 @@ def test_runs_say_what_differs() -> None:
                     "duration",
                     "this story does not end: some 72,000,000,000 requests, at most 100,000,000",
                 ),
-                (
-                    "field-value",
-                    3,
-                    1,
-                    "duration",
-                    "this is more than one run remembers: some 72,000,000,000 requests, at most 20,000,000",
-                ),
             ],
         ),
         (TOP, [("field-missing", 1, 1, "", "`clients` is missing")]),
@@ -279,7 +272,7 @@ def test_runs_say_what_differs() -> None:
             ],
         ),
         (
-            TOP + "clients:\n- {name: a, rate: 1, proxy: p}\n- {name: b, rate: 1, proxy: p, namespace: shop}\n",
+            TOP + "clients:\n- {name: a, rate: 1, proxy: p}\n- {name: b, rate: 1, proxy: p, labels: {app: b}}\n",
             [("field-value", 6, 22, "clients[1].proxy", "clients of the proxy `p` run elsewhere")],
         ),
         (
@@ -301,6 +294,91 @@ def test_runs_say_what_differs() -> None:
 def test_what_is_wrong_is_said_at_its_place(text: str, said: list[tuple[str, int, int, str, str]]) -> None:
     """All of it at once, with line, column and field path."""
     assert sorted(wrong(text)) == sorted(said)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "path", "help"),
+    [
+        ("- a\n", "field-type", "", "begin with `title:`, `manifests:`, `service:`, `duration:` and `clients:`"),
+        (
+            ALL + "---\na: 1\n",
+            "document-shape",
+            "",
+            "write it without `---`, and other stories into files of their own",
+        ),
+        (ALL.replace("rate: 10", 'rate: "10"'), "field-type", "clients[0].rate", "write it without quotes: 10"),
+        (ALL.replace("rate: 10", "rate: fast"), "field-type", "clients[0].rate", ""),
+        (
+            ALL.replace("rate: 10", 'rate: 1, http2: "true"'),
+            "field-type",
+            "clients[0].http2",
+            "write it without quotes: true",
+        ),
+        (ALL.replace("2s", ".inf"), "field-type", "duration", "such as `30s` or `20ms`"),
+        (ALL.replace("2s", ""), "field-missing", "duration", "write it as `30s` or `1m30s`"),
+        (
+            ALL.replace("service: nginx-service\n", ""),
+            "field-missing",
+            "",
+            "whom the clients ask: the name of a Service in the manifests",
+        ),
+        (
+            ALL + "runs: {name: p}\n",
+            "field-type",
+            "runs",
+            "write a list: each item on a line that begins with `- `, or `[...]`",
+        ),
+        (
+            ALL + "runs: [{name: p, repeats: 3}]\n",
+            "field-unknown",
+            "runs[0].repeats",
+            "`repeats` is the same for all: write it at the top of the story",
+        ),
+        (ALL + "shows: imbalance, shares\n", "field-value", "shows", "write several as a list: `[imbalance, shares]`"),
+        (ALL + "via: ipvs\n", "field-value", "via", "say which scheduler: `ipvs:rr` takes turns"),
+        (
+            ALL.replace("rate: 10", "rate: 10, keepAlive: 3"),
+            "field-type",
+            "clients[0].keepAlive",
+            "`true` for ever, `false` for one request, or such as `{requests: 100, lifetime: 30s}`",
+        ),
+        (
+            ALL + "pods: [{time: {lognormal: 5ms}}]\n",
+            "field-type",
+            "pods[0].time.lognormal",
+            "such as `{lognormal: {median: 20ms, sigma: 1}}`",
+        ),
+        (ALL + "changes: [{at: 1s, rates: {b: 1}}]\n", "field-value", "changes[0].rates.b", "there are `a`"),
+        (ALL + "changes: [{at: 3s, rates: {a: 1}}]\n", "field-value", "changes[0].at", "the story ends at 2 s"),
+        (
+            ALL.replace("rate: 10", "rate: 10, namespace: shop"),
+            "host-unknown",
+            "service",
+            "write its full name: `service: nginx-service.default.svc.cluster.local`",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_once_and_with_what_would_be_right(text: str, code: str, path: str, help: str) -> None:
+    """One slip, one diagnostic."""
+    with pytest.raises(mr.ManifestError) as caught:
+        read_story(text, BESIDE)
+    assert [(one.code, one.at.path, one.help) for one in caught.value.diagnostics] == [(code, path, help)]
+
+
+def test_numbers_of_pods_that_there_are_not_are_slips() -> None:
+    """Of the pods that fit, at the start and later."""
+    text = ALL + "pods: [{only: [2, 3]}]\nchanges: [{at: 1s, pods: [{match: '*rzhg', only: [0, 1]}]}]\n"
+    assert wrong(text) == [
+        ("field-value", 6, 19, "pods[0].only[1]", "there is no pod 3: 3 fit, from 0 to 2"),
+        ("field-value", 7, 54, "changes[0].pods[0].only[1]", "there is no pod 1: 1 fit, from 0 to 0"),
+    ]
+
+
+def test_a_story_in_which_nobody_asks_is_told() -> None:
+    """A warning, because somebody may want to see just that; none where a rate comes later."""
+    said = [(one.severity, one.at.path) for one in read_story(ALL.replace("10", "0"), BESIDE).diagnostics]
+    assert said == [("warning", "clients")]
+    assert not read_story(ALL.replace("10", "0") + "changes: [{at: 1s, rates: {a: 1}}]\n", BESIDE).diagnostics
 
 
 def test_a_story_without_pods_at_the_start_is_refused(tmp_path: Path) -> None:
