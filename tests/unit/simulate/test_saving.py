@@ -103,15 +103,17 @@ def interrupting(monkeypatch: pytest.MonkeyPatch, at_call: int, at_ask: int) -> 
     monkeypatch.setattr(Simulation, "run", ours)
 
 
-@pytest.mark.parametrize("at_call", [1, 2, 4, 6])
-def test_ctrl_c_loses_nothing(at_call: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In each run, in the first repeat and in others: what is done, what is under way and what was not begun."""
+@pytest.mark.parametrize(("at_call", "told"), [(1, [1, 0]), (2, [1, 0]), (4, [3, 1]), (6, [3, 2])])
+def test_ctrl_c_loses_nothing(at_call: int, told: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In each run, in the first repeat and in others: what is done, what is under way and what was not begun. Means
+    are over what is done, or over the first one alone."""
     story, file = STORIES / "keep-alive.yaml", tmp_path / "aside.json"
     whole = run(story, "--json", "--repeats", 3)
     with monkeypatch.context() as patched:
         interrupting(patched, at_call, 1)
         code, out, err = run(story, "--json", "--repeats", 3, "--save", file)
     assert (code, json.loads(out)["partial"]) == (130, True)
+    assert [one["repeats"] for one in json.loads(out)["runs"]] == told
     assert "interrupted" in err
     assert "go on with --resume" in err
     stood = taken_up(load_story(story), file.read_bytes())
