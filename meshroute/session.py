@@ -19,6 +19,7 @@ from meshroute.connection import Connected, Connection
 from meshroute.decision import Decision, Failed, Forwarded
 from meshroute.draws import Draws
 from meshroute.match.predicate import is_grpc
+from meshroute.names import ClusterName, EndpointKey
 from meshroute.request import Request
 from meshroute.router import Router
 from meshroute.state import Effect, Ledger, State
@@ -71,6 +72,11 @@ class Session:
     def now(self) -> int:
         """How late it is, in milliseconds since the proxy started."""
         return self._ledger.live.now
+
+    @property
+    def ejected(self) -> dict[ClusterName, tuple[EndpointKey, ...]]:
+        """Whom outlier detection has put aside, by cluster; `state` has this too, and takes longer to say."""
+        return dict(self._ledger.live.ejected)
 
     def decide(self, request: Request) -> Decision:
         """The next decision; the request counts as sent."""

@@ -242,9 +242,9 @@ class Simulation:
         """What happened so far; `partial` where the end is not reached."""
         return result_of(self.scenario, self.live, self._shown(), partial=not self.finished)
 
-    def aside(self) -> dict[str, Mapping[ClusterName, tuple[EndpointKey, ...]]]:
+    def aside(self) -> dict[str, dict[ClusterName, tuple[EndpointKey, ...]]]:
         """Whom each proxy has put aside, as it knew when it last had something to do."""
-        return {name: workers[0].state.ejected for name, workers in self._proxies.items()}
+        return {name: workers[0].ejected for name, workers in self._proxies.items()}
 
     def snapshot(self) -> bytes:
         """Where it stands, as JSON: `resume` takes it up."""

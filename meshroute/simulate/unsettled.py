@@ -126,6 +126,7 @@ def failover(story: Story, run: Run, results: Sequence[Result], seen: Sequence[S
     """Shares while the same pods are aside, by all buckets in which they are from the beginning to the end."""
     sent, steps = Sent(results), steps_of(run.scenario)
     spans: dict[tuple[int, _Aside], list[tuple[int, int]]] = {}
+    pods: dict[tuple[int, _Aside], set[str]] = {}
     place = 0
     for number, (here, after) in enumerate(pairwise(seen)):
         begin, end = number * sent.width, (number + 1) * sent.width
@@ -133,8 +134,10 @@ def failover(story: Story, run: Run, results: Sequence[Result], seen: Sequence[S
             place += 1
         if here is None or here != after or end > steps[place][1]:
             continue
-        out, rows = _pods_of(steps[place][2], here), sent.rows(begin, end)
-        if not rows or any(rows[0].get(pod) for pod in out):
+        if (place, here) not in pods:
+            pods[place, here] = _pods_of(steps[place][2], here)
+        rows = sent.rows(begin, end)
+        if not rows or any(rows[0].get(pod) for pod in pods[place, here]):
             continue  # somebody came back and went again
         found = spans.setdefault((place, here), [])
         if found and found[-1][1] == begin:

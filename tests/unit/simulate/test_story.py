@@ -529,6 +529,26 @@ def test_every_claim_of_the_page_leads_to_a_story_on_it() -> None:
     assert set(re.findall(r"\(examples/stories/(\S+)\.png\)", page)) == shown
 
 
+def test_every_number_of_a_claim_is_in_its_story() -> None:
+    """As it stands there, or as a percentage of it; what a story prints is compared with the page elsewhere."""
+    page = (ROOT / "docs/stories.md").read_text("utf-8")
+    _, *sections = re.split(r"^## ", page, flags=re.MULTILINE)
+    told = {}
+    for section in sections:
+        title, _, rest = section.partition("\n")
+        told[re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")] = rest.partition("```console")[2]
+    rows = re.findall(r"^\| [^|]+ \| (.*\(#.*) \| (.*) \|$", page, re.MULTILINE)
+    assert len(rows) == 16
+    for links, claim in rows:
+        found = "".join(told[one] for one in re.findall(r"\(#([^)]+)\)", links)).replace(",", "")
+        printed = {float(one) for one in re.findall(r"(?<![\w.-])\d+(?:\.\d+)?(?![\w.-])", found)}
+        asked = re.findall(r"\d+(?:\.\d+)?", claim.replace(",", ""))
+        assert asked
+        for text in asked:
+            digits = len(text.partition(".")[2])
+            assert float(text) in printed | {round(one * 100, digits) for one in printed}, (claim, text)
+
+
 def test_phases_stand_beside_the_weights_of_their_time() -> None:
     """Of a rollout: what each step promises, and what chance allows of it."""
     (told,) = tell(short_story("rollout")).runs

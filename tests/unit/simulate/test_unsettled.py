@@ -341,3 +341,18 @@ def test_formulas_asked_for_later_see_what_comes_later() -> None:
     told = tell(story, stood=stands).runs[0].promises
     assert told
     assert min(begin for one in told for begin, _ in one.spans) >= 50 * SECOND
+
+
+def test_a_session_says_whom_it_has_put_aside() -> None:
+    """What its state says, as a value of its own."""
+    name, some = ClusterName("web"), tuple(Endpoint(f"10.8.0.{one}", 80) for one in range(2))
+    config = OutlierDetection(consecutive_5xx=1, max_ejection_percent=50)
+    session = mr.Session(
+        mr.Router(mr.RoutingTable((), (Cluster(name, RoundRobin(), some, outliers=config),), otherwise=name))
+    )
+    before = session.ejected
+    decision = session.decide(mr.Request.of("GET", "http://web/"))
+    session.finish(decision, 503)
+    assert decision.endpoint is not None
+    assert session.ejected == session.state.ejected == {name: (decision.endpoint.key,)}
+    assert before == {}
