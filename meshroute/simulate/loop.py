@@ -2,10 +2,11 @@
 
 Source    docs/simulate.md; the decisions are those of `Session` and of the balancers of connections
 Inputs    a Scenario. Nothing else: no clock, no generator.
-Exactness time is whole microseconds. Events of one time come by kind (changes, ends, what was put off, arrivals), then
-          by number: of the change, of the request, of the client in the order of the names of groups. When they were
-          put in decides nothing. Every draw belongs to a client and the number of its request, or to a proxy and the
-          number of its decision, so that no draw shifts another.
+Exactness time is whole microseconds. Events of one time come by kind (changes, connections that are forgotten, ends,
+          limits of time, what was put off, arrivals), then by number: of the change, of the connection, of the request,
+          of the client in the order of the names of groups. When they were put in decides nothing. Every draw belongs
+          to a client and the number of its request or connection, or to a proxy and the number of its decision, so that
+          no draw shifts another.
 Errors    ValueError for a saved simulation of another scenario. What traffic meets is an outcome.
 Left out  connections between proxies and pods (they change nothing there: spec/reuse.md), time on the way.
 """
