@@ -542,7 +542,7 @@ class Simulation:
     def _sent(self, flown: int, flight: Flight, decision: Decision) -> None:
         """One more try is on its way to its pod, with a limit to its time and with copies if it has some."""
         flight.works += 1
-        if decision.matched is not None and _limited(decision.matched.action):
+        if decision.matched is not None and waits_for_some_time(decision.matched.action):
             self._limit(flown, flight, decision)
         if decision.mirrors:
             self._copy(flown, flight, decision)
@@ -978,8 +978,8 @@ def fits_pod(name: str, pattern: str) -> bool:
     return fnmatchcase(name if "/" in pattern else name.rpartition("/")[2], pattern)
 
 
-def _limited(action: Action) -> bool:
-    """Whether a proxy waits for some time only."""
+def waits_for_some_time(action: Action) -> bool:
+    """Whether there is a limit to how long a proxy waits for an answer."""
     if not isinstance(action, Forward):
         return False
     retries = action.retries

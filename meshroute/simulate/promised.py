@@ -25,7 +25,7 @@ from meshroute.simulate.model import SECOND, Asking, Clients, Scenario, Serving,
 from meshroute.simulate.story import Run, Story
 from meshroute.simulate.tally import Result
 from meshroute.state import State
-from meshroute.table import Cluster, LeastRequest, RoundRobin
+from meshroute.table import Cluster, Forward, LeastRequest, RoundRobin
 
 _FRESH: Final = State()
 _MOST_NAMES: Final = 3
@@ -208,6 +208,9 @@ def shares_through(scenario: Scenario, target: Target, state: State = _FRESH) ->
         for ask, names in [(one, names) for one in clients.asks for names in _who(clients, one)]:
             if ask.varies or not whole:
                 return Shares("depends on who asks")
+            route = router.decide(asked_by(ask, names[0])).matched
+            if route is not None and isinstance(route.action, Forward) and route.action.mirrors:
+                return Shares("copies make work, too")
             part = exactly(clients.rate) * len(names) * ask.weight / weights / whole
             try:
                 shares = router.shares(asked_by(ask, names[0]), state, horizon="long-run")

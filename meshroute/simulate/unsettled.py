@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from meshroute.names import ClusterName, EndpointKey
 from meshroute.simulate.chance import Constant
 from meshroute.simulate.ejections import Stay, stays
+from meshroute.simulate.loop import waits_for_some_time
 from meshroute.simulate.model import SECOND, Arrivals, Clients, Scenario, Target, Through, exactly
 from meshroute.simulate.promised import (
     Promise,
@@ -306,12 +307,13 @@ def _takes_turns(scenario: Scenario, cluster: Cluster, pod: str) -> bool:
 
 
 def _tries_once(scenario: Scenario, clients: Clients, fails: _Fails) -> bool:
-    """Whether a request of these comes to one pod, at once, however it ends."""
+    """Whether a request of these comes to one pod, at once, however it ends, and the proxy waits for that."""
     assert isinstance(scenario.target, Through)
     router = scenario.target.of(clients.name)
     for ask in clients.asks:
         decision = router.decide(asked_by(ask, clients.name))
-        if decision.matched is not None and decision.matched.fault is not None:
+        route = decision.matched
+        if route is not None and (route.fault is not None or waits_for_some_time(route.action)):
             return False
         if any(router.retries(decision, status) for status in fails.statuses):
             return False

@@ -486,6 +486,47 @@ def test_replicas_are_steps_where_each_request_connects() -> None:
     assert [measured for _, measured in steps[:2]] == [0.0, 0.0]
 
 
+ROUTED = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: nginx}
+spec:
+  hosts: [nginx-service]
+  http:
+  - route: [{destination: {host: nginx-service}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "shares", "errors"),
+    [
+        ("", 1 / 3, 15.0),
+        ("    timeout: 5s\n", 1 / 3, None),
+        ("    mirror: {host: nginx-service}\n", None, None),
+    ],
+)
+def test_limits_and_copies_are_no_part_of_what_is_promised(
+    more: str, shares: float | None, errors: float | None, tmp_path: Path
+) -> None:
+    """Copies come on top of the shares; a proxy that does not wait makes other errors than the pod."""
+    for name in ("article/three", "policies/outliers"):
+        (tmp_path / f"{name.rpartition('/')[2]}.yaml").write_text(
+            (STORIES / f"{name}.yaml").read_text("utf-8"), "utf-8"
+        )
+    (tmp_path / "routes.yaml").write_text(ROUTED.rstrip("\n") + "\n" + more + "    retries: {attempts: 0}\n", "utf-8")
+    story = read_story(
+        "manifests: [three.yaml, outliers.yaml, routes.yaml]\nservice: nginx-service\nduration: 40s\n"
+        "shows: [shares, outliers]\nclients: [{name: a, rate: 60, arrivals: constant}]\n"
+        "runs:\n- name: calm\n- name: ill\n  changes:\n"
+        "  - {at: 10s, pods: [{match: nginx-*, only: [0], answers: {'503': 1}}]}\n",
+        str(tmp_path / "story.yaml"),
+    )
+    calm, ill = tell(story).runs
+    assert {one.promised for one in calm.promises if one.what.startswith("share of")} == {shares}
+    (told,) = {one.promised for one in ill.promises if one.what.startswith("errors of") and one.measured}
+    assert told == errors
+
+
 def test_proxies_of_tcp_choose_for_each_connection() -> None:
     """Nobody reads requests there: whoever gets the connection gets all of them, and turns are those of connections."""
     text = "manifests: [article/tcp.yaml]\nservice: store\nport: 9000\nduration: 60s\nclients:\n- {name: a, rate: 20, "
