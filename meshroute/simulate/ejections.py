@@ -123,4 +123,6 @@ def stays(
         if len(back) > 1:
             return None
         since = back.pop() * config.interval * MILLISECOND
+        if late and since < out[1] + time:
+            return None  # those errors would be counted after its return
     return tuple(found)
