@@ -71,7 +71,8 @@ def warm_up(story: Story, run: Run, results: Sequence[Result]) -> list[Promise]:
             slow = cluster.policy.slow_start
         if slow is not None and len(set(joined.values())) > 1:  # where all are as old, each has its whole share
             ends = max(begin, min(end, max(joined.values()) + slow.window * 1000))
-        for since, to in _parts(begin, ends, scenario.bucket):
+        seen = results[0].end if results else 0
+        for since, to in _parts(begin, ends, seen, scenario.bucket):
             assert slow is not None
             assert cluster is not None
             by_part = _in_slow_start(slow, cluster, joined, since, to)
@@ -100,14 +101,16 @@ def _in_slow_start(slow: SlowStart, cluster: Cluster, joined: Mapping[str, int],
     return Shares("mean of w/Σw, w by age in the window", by_pod)
 
 
-def _parts(begin: int, end: int, bucket: int) -> list[tuple[int, int]]:
-    """A span in equal parts, as long as each begins with a bucket."""
-    if begin >= end:
-        return []
+def _parts(begin: int, end: int, seen: int, bucket: int) -> list[tuple[int, int]]:
+    """A span in equal parts, as far as it was seen, each of whole buckets: shares move, so what is promised has to be
+    of the very buckets that are counted."""
     step, rest = divmod(end - begin, _PARTS)
-    if rest or step % bucket:
-        return [(begin, end)]
-    return [(begin + step * number, begin + step * (number + 1)) for number in range(_PARTS)]
+    if rest or step % bucket or begin % bucket:
+        found = [(begin, end)]
+    else:
+        found = [(begin + step * number, begin + step * (number + 1)) for number in range(_PARTS)]
+    whole = [(-(-since // bucket) * bucket, min(to, seen) // bucket * bucket) for since, to in found]
+    return [(since, to) for since, to in whole if since < to]
 
 
 def _by_weight(cluster: Cluster, promised: Shares) -> bool:

@@ -227,6 +227,27 @@ def test_a_warm_up_is_shown_while_it_lasts() -> None:
         assert abs(one.promised - one.measured) < 0.01
 
 
+@pytest.mark.parametrize(
+    ("at", "until", "spans"),
+    [
+        ("10s", 13_500_000, [(0, 10), (10, 12), (12, 13), (20, 30)]),
+        ("10500ms", 30 * SECOND, [(0, 10.5), (11, 20), (20.5, 30)]),
+        ("25s", 30 * SECOND, [(0, 25), (25, 26), (26, 27), (27, 28), (28, 29), (29, 30)]),
+    ],
+)
+def test_a_warm_up_counts_the_buckets_that_its_mean_is_of(
+    at: str, until: int, spans: list[tuple[float, float]]
+) -> None:
+    """Ended half-way, begun within a bucket, and not over at the end of the story."""
+    text = (STORIES / "warm-up.yaml").read_text("utf-8").replace("at: 10s", f"at: {at}")
+    story = read_story(text, BESIDE)
+    new = [one for one in tell(story, until=until).runs[1].promises if one.group == "new"]
+    assert [one.spans for one in new] == [((round(begin * SECOND), round(end * SECOND)),) for begin, end in spans]
+    for one in new:
+        assert one.promised is not None
+        assert one.measured is None if one.spans[0][0] >= until else abs(one.promised - (one.measured or 0)) < 0.012
+
+
 def test_shares_of_who_is_left_are_those_of_priorities() -> None:
     """Half of the zone: 1.4 times a half stays, the rest goes to the next that is well."""
     found = lines(load_story(STORIES / "failover.yaml"))
