@@ -82,7 +82,8 @@ def by_the_book(listener: Listener, sent: Request, draws: Draws) -> Route | Outc
 
 
 def speaks_grpc(sent: Request) -> bool:
-    kind = dict(reversed(sent.headers)).get("content-type", "")
+    # A header that has one slot: lines of it are joined (REQ-2).
+    kind = ",".join(value for name, value in sent.headers if name == "content-type" and value)
     return sent.method != "CONNECT" and (kind == "application/grpc" or kind.startswith("application/grpc+"))
 
 
