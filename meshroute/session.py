@@ -81,7 +81,8 @@ class Session:
     def decide(self, request: Request) -> Decision:
         """The next decision; the request counts as sent."""
         ledger = self._ledger
-        decision = self.router.decide(request, ledger.live, self._draws())
+        decision = self.router.decide(request, ledger.live, Draws(self.seed, self.ordinal))
+        self.ordinal += 1
         for effect in decision.effects:
             ledger.apply(effect)
         return decision

@@ -127,6 +127,7 @@ _PIECES: Final = 128
 _CENTRES: Final = tuple((_PIECES + number + 0.5) / (2 * _PIECES) for number in range(_PIECES))
 _LOGARITHMS: Final = tuple(map(_series, _CENTRES))
 _LN_2: Final = -_series(0.5)
+_ALL_PARTS: Final = 52 * _LN_2
 _LN_2_HIGH: Final = float.fromhex("0x1.62e42fee00000p-1")  # times a whole number this is exact
 _LN_2_LOW: Final = float.fromhex("0x1.a39ef35793c76p-33")
 
@@ -152,7 +153,7 @@ def ln(value: float) -> float:
 
 def minus_ln(drawn: int) -> float:
     """What is exponential with mean 1, of a draw: -ln of the middle of one of 2^52 equal parts of 0 to 1."""
-    return 52 * _LN_2 - ln((drawn >> 12) + 0.5)
+    return _ALL_PARTS - ln((drawn >> 12) + 0.5)
 
 
 def exp(value: float) -> float:

@@ -104,8 +104,10 @@ class _Client:
         "most",
         "name",
         "now",
+        "poisson",
         "proxy",
         "rank",
+        "rate",
         "seed",
         "session",
         "sessions",
@@ -132,6 +134,8 @@ class _Client:
         )
         self.always: Final = self.made[0] if len(self.made) == 1 else None
         self.now = ClientNow()
+        self.rate = kind.rate
+        self.poisson: Final = kind.arrivals is Arrivals.POISSON
         self.sessions: tuple[Session, ...] = ()
         self.session: Session | None = None
         """The only one; None where the proxy has several workers, and a connection is at one of them."""
@@ -180,7 +184,6 @@ class Simulation:
         self._until: Final = scenario.until
         self._changes: Final = sorted(scenario.changes, key=lambda one: one.at)
         self._target: Target = scenario.target
-        self._rates = {one.name: one.rate for one in scenario.clients}
         groups = sorted(scenario.clients, key=lambda one: one.name)
         firsts, count = {}, sum(one.count for one in groups)
         for one in groups:
@@ -372,7 +375,8 @@ class Simulation:
         if serving is not None:
             self._serving = serving
             self._served = self._rules()
-        self._rates = {**self._rates, **rates}
+        for client in self._clients if rates else ():
+            client.rate = rates.get(client.kind.name, client.rate)
 
     # Running
 
@@ -417,17 +421,17 @@ class Simulation:
     def _next_ask(self, client: _Client, mine: ClientNow) -> None:
         """When this client asks again: nobody waits for an answer first."""
         live = self.live
-        rate = self._rates[client.kind.name]
+        rate = client.rate
         if not rate:
             return
-        number, kind = mine.made, client.kind.arrivals
-        if kind is Arrivals.POISSON:
+        number = mine.made
+        if client.poisson:
             gap = minus_ln(xxh64_intdigest(number.to_bytes(8, "little") + b"gap", client.seed)) * SECOND / rate
             at = live.now + int(gap + 0.5) if gap < self._until else self._until
         else:
             # From the start of the rate, so that nothing is lost to rounding.
             step, since = SECOND / exactly(rate), number - mine.made_since
-            if kind is Arrivals.IN_STEP:
+            if client.kind.arrivals is Arrivals.IN_STEP:
                 at = mine.rate_since + int(step * since)
             else:
                 at = mine.rate_since + int(step * (since + _share(draw(client.seed, mine.generation, b"phase"))))
@@ -623,10 +627,8 @@ class Simulation:
 
     def _finish(self, session: Session, decision: Decision, what: int | Failure) -> None:
         """The proxy hears how a request has ended."""
-        if not self._timed:
-            session.apply(decision.finished())  # nobody watches how it ends
-            return
-        self._advance(session)
+        if self._timed:
+            self._advance(session)
         session.finish(decision, MEANINGS[what].event if isinstance(what, Failure) else what)
 
     def _tried(self, flown: int, flight: Flight, what: int | Failure) -> None:
@@ -634,7 +636,10 @@ class Simulation:
         decision, client = flight.decision, self._clients[flight.client]
         assert decision is not None
         session = client.sessions[flight.worker]
-        self._finish(session, decision, what)
+        if self._timed:
+            self._finish(session, decision, what)
+        else:
+            session.apply(decision.finished())  # nobody watches how it ends
         # No rule of Istio's tries again after a plain 200.
         if what != 200 and decision.started is not None and session.router.retries(decision, what):
             action = decision.action
@@ -721,7 +726,8 @@ class Simulation:
             self._told(client, worker, connected.finished())
             asked = pod if pod >= 0 else self._pod_of.get(there.address, -1)
             if asked >= 0:  # else it is outside of what is simulated
-                self._count(asked, flight, refused=True)
+                self._count(live.pods[asked], asked, flight)
+                self._refused(live.pods[asked], flight)
             if not isinstance(self._target, Straight):
                 connected = None
                 continue
@@ -812,8 +818,8 @@ class Simulation:
             pod.cells.append(Cell())
             pod.ends += self.scenario.bucket
 
-    def _count(self, number: int, flight: Flight, *, refused: bool = False) -> Cell:
-        live, cell = self.live, self._cell(self.live.pods[number])
+    def _count(self, pod: PodNow, number: int, flight: Flight) -> None:
+        cell = self._cell(pod)
         cell.requests += 1
         if flight.works > COPY:
             pass  # nobody meets the pod of a copy
@@ -823,25 +829,28 @@ class Simulation:
                 cell.moved += mine.met >= 0
                 mine.met = number
         else:
-            before = live.met.get(flight.user)
+            met = self.live.met
+            before = met.get(flight.user)
             if before != number:
                 cell.moved += before is not None
-                live.met[flight.user] = number
-        if refused:
-            cell.ended += 1
-            cell.errors += 1
-            cell.latencies.append(live.now - flight.arrived)
-        return cell
+                met[flight.user] = number
+
+    def _refused(self, pod: PodNow, flight: Flight) -> None:
+        """What has just been counted has left again."""
+        cell = pod.cells[-1]
+        cell.ended += 1
+        cell.errors += 1
+        cell.latencies.append(self.live.now - flight.arrived)
 
     def _arrive(self, flown: int, flight: Flight) -> None:
         """The request is at its pod. Here and below, those that nobody waits for have numbers below 0."""
         number = flight.pod
         pod, served = self.live.pods[number], self._served[number]
+        self._count(pod, number, flight)
         if not pod.up:
-            self._count(number, flight, refused=True)
+            self._refused(pod, flight)
             self._ended(flown, flight, Failure.CONNECT_FAILED)
             return
-        self._count(number, flight)
         pod.present += 1
         flight.there = True
         if not served.limit or pod.busy < served.limit:
