@@ -81,8 +81,7 @@ class Session:
     def decide(self, request: Request) -> Decision:
         """The next decision; the request counts as sent."""
         ledger = self._ledger
-        decision = self.router.decide(request, ledger.live, Draws(self.seed, self.ordinal))
-        self.ordinal += 1
+        decision = self.router.decide(request, ledger.live, self._draws())
         for effect in decision.effects:
             ledger.apply(effect)
         return decision
