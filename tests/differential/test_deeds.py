@@ -288,10 +288,17 @@ def ends(mine: Outcome) -> list[str]:
     return mine.flags.split(",") if mine.flags else ["upstream" if mine.tries else "local"]
 
 
+def deeds(mine: Outcome) -> list[str]:
+    """How it ends, and what else became of it."""
+    others = {"copies": bool(mine.copies), "tried again": len(mine.tries) > 1}
+    return [*ends(mine), *(name for name, happened in others.items() if happened)]
+
+
 def rarest(rng: Random, router: Router, route: Route, port: int, met: Counter[str]) -> Asked:
-    """Of some requests the one that ends as fewest did before: most of them meet no route, which is soon told."""
+    """Of some requests the one of which becomes what became of fewest before: most of them meet no route, which is soon
+    told."""
     some = [asked_of(rng, route, port) for _ in range(TRIES_EACH)]
-    found = [ends(ours(router, asked, "r")) for asked in some]
+    found = [deeds(ours(router, asked, "r")) for asked in some]
     chosen, asked = min(zip(found, some, strict=True), key=lambda pair: min(met[end] for end in pair[0]))
     met.update(chosen)
     return asked
@@ -306,9 +313,7 @@ def differences(
         name = next(names)
         mine = ours(router, asked, name)
         other = theirs(envoy, echo, asked, name, mine)
-        met.update(ends(mine))
-        met["copies"] += bool(mine.copies)
-        met["tried again"] += len(mine.tries) > 1
+        met.update(deeds(mine))
         if not agree(mine, other):
             found.append(Difference(asked, mine, other))
     return found
