@@ -207,7 +207,7 @@ class Decision(msgspec.Struct, frozen=True):
     def finished(self) -> tuple[Effect, ...]:
         """The effects of the request's end: everything that it had started is over."""
         return tuple(
-            [  # a list is made in half the time that a generator takes
+            [  # every request makes one, and a list is made faster than a generator is asked
                 RequestFinished(effect.cluster, effect.endpoint)
                 for effect in self.effects
                 if isinstance(effect, RequestStarted)

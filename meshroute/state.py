@@ -381,7 +381,7 @@ class Ledger:
 
     def apply(self, effect: Effect) -> None:
         """Let one effect happen. Raises StateError."""
-        # What nearly every request brings stands outside: a class pattern costs five times as much as `isinstance`.
+        # What nearly every request brings stands outside: class patterns cost more than what they lead to.
         if isinstance(effect, RequestStarted):
             _more(self._active, effect.cluster, effect.endpoint)
         elif isinstance(effect, RequestFinished):
